@@ -1,0 +1,137 @@
+"""Reward: a function that scores one response against its row; declared, picklable, bound to its parameters."""
+
+import functools
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, NamedTuple
+
+from lab.errors import ContractError, nearest
+from lab.response import Response
+
+Row = Mapping[str, Any]
+
+
+class Score(NamedTuple):
+    """A reward's verdict with its reason. value None means unscorable: it leaves the group's baseline alone."""
+
+    value: float | None
+    reason: str = ""
+
+
+Function = Callable[..., float | None | Score]
+
+
+class Recipe:
+    """A declared reward function; call it with its parameters to get a Reward.
+
+    reads    the row fields it needs, checked before a model is loaded
+    range    (lowest, highest) value it may return; anything outside is a bug and raises
+    version  to be raised when its verdicts change: cached scores of an older version are not reused
+    """
+
+    def __init__(self, function: Function, reads=(), range=(0.0, 1.0), version="1"):
+        functools.update_wrapper(self, function)
+        self.function, self.reads, self.range, self.version = function, tuple(reads), tuple(range), str(version)
+        keywords = inspect.signature(function).parameters.values()
+        self.parameters = {p.name: p for p in keywords if p.kind is p.KEYWORD_ONLY}
+
+    def __call__(self, **parameters) -> "Reward":
+        for name in parameters:
+            if name not in self.parameters:
+                hint = nearest(name, self.parameters, f"it takes {', '.join(self.parameters) or 'none'}")
+                raise ContractError(f"reward {self.__name__} has no parameter {name!r}: {hint}")
+        return Reward(self, parameters)
+
+    def __reduce__(self):  # by name, as functions are pickled
+        return self.__qualname__
+
+    def __repr__(self):
+        return f"{self.__module__}:{self.__qualname__}"
+
+
+def reward(*, reads=("answer",), range=(0.0, 1.0), version="1") -> Callable[[Function], Recipe]:
+    """Declares `function(response, row, *, parameters…) -> float | None | Score` (or an `async def`) as a reward.
+
+    The function stands at the top level of a module, so that worker processes find it by name.
+    """
+    return lambda function: Recipe(function, reads, range, version)
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A recipe bound to its parameters: what a task lists in `rewards`."""
+
+    recipe: Recipe
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.recipe.reads
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return self.recipe.range
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.recipe.function)
+
+    @property
+    def identity(self) -> str:
+        """Names the function, its version and its parameters: equal identities give equal scores."""
+        values = ", ".join(f"{k}={v!r}" for k, v in sorted(self.parameters.items()))
+        return f"{self.recipe!r}@{self.recipe.version}({values})"
+
+    def score(self, response: Response, row: Row):
+        """The raw verdict, in this process and without a deadline; for an async reward, its awaitable."""
+        return self.recipe.function(response, row, **self.parameters)
+
+    def checked(self, verdict, where: str = "") -> Score:
+        """`verdict` as a Score, or ContractError when it is not None and not a finite number inside the range."""
+        value, reason = verdict if isinstance(verdict, Score) else (verdict, "")
+        if value is None:
+            return Score(None, reason or "unscorable")
+        low, high = self.range
+        if not isinstance(value, Real) or not math.isfinite(value) or not low <= value <= high:
+            what = f"{value!r:.80} ({type(value).__name__})"
+            raise ContractError(
+                f"reward {self.recipe!r} returned {what}{where}, allowed is None or a finite number "
+                f"from {low:g} to {high:g}: mend the reward or declare its range"
+            )
+        return Score(float(value), reason)
+
+
+def as_reward(candidate) -> Reward:
+    """A Reward as it is, a recipe with its default parameters, or a plain top-level function of (response, row)."""
+    if isinstance(candidate, Reward):
+        return candidate
+    if isinstance(candidate, Recipe):
+        return candidate()
+    if callable(candidate) and "<lambda>" not in getattr(candidate, "__qualname__", "<lambda>"):
+        if "<locals>" not in candidate.__qualname__:
+            return Reward(PlainFunction(candidate.__module__, candidate.__qualname__))
+    raise ContractError(
+        f"{candidate!r:.80} is no reward: use a function that stands at the top level of a file, so that worker "
+        "processes find it by name, with @reward(reads=[…]) from lab above it"
+    )
+
+
+class PlainFunction(Recipe):
+    """An undecorated function as a recipe: reads only the gold, scores from 0 to 1."""
+
+    def __init__(self, module: str, name: str):
+        function = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+        super().__init__(function)
+
+    def __reduce__(self):
+        return PlainFunction, (self.__module__, self.__qualname__)
+
+    def __eq__(self, other):
+        return isinstance(other, PlainFunction) and self.function is other.function
+
+    def __hash__(self):
+        return hash(self.function)

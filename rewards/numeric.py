@@ -1,0 +1,48 @@
+"""numeric: the answer is one number, equal to the gold, compared exactly."""
+
+import re
+from fractions import Fraction
+
+from lab import reward
+
+MAX_CHARACTERS = 1_000
+_NUMBER = re.compile(
+    r"""(?P<sign>[+-]?)
+        (?:(?P<whole>\d{1,3}(?:,\d{3})+|\d+)(?:\.(?P<decimals>\d*))?|\.(?P<bare>\d+))
+        (?:[eE](?P<exponent>[+-]?\d{1,3}))?
+        (?:/(?P<denominator>\d+))?""",
+    re.VERBOSE | re.ASCII,
+)
+
+
+@reward(reads=["answer"], range=(0, 1), version="1")
+def numeric_answer(response, row, *, tolerance: float = 0.0):
+    """1 when the answer region holds exactly one number, equal to row["answer"]; else 0.
+
+    Reads the region's whole text: "88", "88.", "$88$", "1,234", "-3/4", "1e6" are numbers; "88 or 63", "the 88" and an
+    unevaluated "44 * 2" are not. Exact rational comparison; `tolerance` is an absolute difference that still counts.
+    """
+    if response.answer is None:
+        return 0.0
+    got, gold = parse_number(response.answer), parse_number(str(row["answer"]))
+    if gold is None:
+        return None
+    return float(got is not None and abs(got - gold) <= Fraction(tolerance))
+
+
+def parse_number(text: str) -> Fraction | None:
+    """The number that `text` is, exactly; None where it is anything else than one number."""
+    text = text.strip()[: MAX_CHARACTERS + 1].replace("\u2212", "-")
+    if len(text) > MAX_CHARACTERS:
+        return None
+    if text.endswith("."):
+        text = text[:-1].rstrip()
+    if len(text) > 2 and text[0] == text[-1] == "$":
+        text = text[1:-1].strip()
+    match = _NUMBER.fullmatch(text)
+    if match is None or (match["denominator"] and not int(match["denominator"])):
+        return None
+    whole = (match["whole"] or "0").replace(",", "")
+    number = Fraction(f"{whole}.{match['decimals'] or match['bare'] or '0'}e{match['exponent'] or 0}")
+    number /= int(match["denominator"] or 1)
+    return -number if match["sign"] == "-" else number
