@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-from lab import reward
+from lab import Score, reward
 
 MAX_CHARACTERS = 1_000
 _NUMBER = re.compile(
@@ -21,12 +21,13 @@ def numeric_answer(response, row, *, tolerance: float = 0.0):
 
     Reads the region's whole text: "88", "88.", "$88$", "1,234", "-3/4", "1e6" are numbers; "88 or 63", "the 88" and an
     unevaluated "44 * 2" are not. Exact rational comparison; `tolerance` is an absolute difference that still counts.
+    No answer, several different ones, over 1,000 characters: 0. Unscorable where the gold is no number.
+    Source: the final-answer match of GSM8K (Cobbe et al. 2021, arXiv:2110.14168), over the whole region and exact.
     """
-    if response.answer is None:
-        return 0.0
-    got, gold = parse_number(response.answer), parse_number(str(row["answer"]))
+    gold = parse_number(str(row["answer"]))
     if gold is None:
-        return None
+        return Score(None, f"the gold {row['answer']!r:.60} is no number")
+    got = parse_number(response.answer or "")
     return float(got is not None and abs(got - gold) <= Fraction(tolerance))
 
 
