@@ -1,0 +1,307 @@
+"""Experiment: one YAML file with dotted overrides, checked in full before anything heavy is imported or loaded."""
+
+import dataclasses
+import re
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from lab.defaults import SET_BY_THE_LAB, trainer_defaults
+from lab.errors import UserError, nearest
+from lab.fields import library_fields
+from lab.plan import BatchPlan, plan_batch
+
+BUNDLED = Path(__file__).resolve().parent.parent / "configs"
+SHORT_FORMS = {"model": "checkpoint"}  # `model: NAME` stands for `model: {checkpoint: NAME}`
+
+
+@dataclass
+class Model:
+    """The pretrained checkpoint and how it is loaded and prompted."""
+
+    checkpoint: str  # a hub id, a folder, a .gguf file or a packaged name (see `lab checkpoints`)
+    mode: typing.Literal["chat", "completion"] = "chat"  # completion: for base models without a chat template
+    dtype: typing.Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: bfloat16 where the device has it
+    trust_remote_code: bool = False  # runs Python that comes with the checkpoint
+    allow_pickle: bool = False  # loads pytorch_model.bin, which can run code
+    chat_template_kwargs: dict = field(default_factory=dict)  # for example {enable_thinking: false}
+
+
+@dataclass
+class Sft:
+    """Supervised fine-tuning on the task's demonstrations. `arguments` are fields of trl.SFTConfig."""
+
+    demonstrations: int = 64  # rows shown
+    examples_per_step: int | None = None  # rows of one optimizer step; 8 unless told
+    arguments: dict = field(default_factory=dict)
+
+
+@dataclass
+class Grpo:
+    """Reinforcement learning against the task's rewards. `arguments` are fields of trl.GRPOConfig."""
+
+    prompts_per_step: int | None = None  # groups of one optimizer step; 8 unless told
+    prompts: int | None = None  # distinct prompts to train on; as many as the steps take unless told
+    unscorable_share: float = 0.05  # of the answers, above which the run stops and shows them
+    reward_seconds: float = 2.5  # an answer's deadline in the scoring workers
+    reward_budget: float = 60.0  # a batch's
+    arguments: dict = field(default_factory=dict)
+
+
+@dataclass
+class Eval:
+    """Held-out evaluation, the same rows before and after every stage."""
+
+    n: int = 200  # rows
+    split: typing.Literal["validation", "test"] = "test"
+    samples: int = 1  # answers a row; more than one needs a temperature
+    temperature: float = 0.0  # 0 is greedy
+    seed: int = 0  # of the rows and of sampling: not the experiment's seed, so that seeds share their rows
+    batch_size: int = 32  # rows generated at once
+    max_tokens: int | None = None  # longest answer; the task's unless told
+    base: bool = True  # evaluate the checkpoint before any training, too
+
+
+@dataclass
+class Report:
+    """The page that a run leaves."""
+
+    completions: int = 20  # shown before and after
+
+
+@dataclass
+class Experiment:
+    """Everything a run needs: what `config.yaml` in a run folder holds."""
+
+    name: str
+    model: Model
+    task: dict[str, float]  # task name or path → its share of the rows
+    seed: int = 0
+    output: str = "runs"
+    lora: dict | None = None  # fields of peft.LoraConfig; none: every weight is trained
+    sft: Sft | None = None
+    grpo: Grpo | None = None
+    eval: Eval = field(default_factory=Eval)
+    report: Report = field(default_factory=Report)
+
+    def plan(self, section: str, processes: int = 1, max_tokens: int | None = None) -> BatchPlan:
+        """How one optimizer step of "sft" or "grpo" is cut into processes, micro-batches and accumulation."""
+        stage = getattr(self, section)
+        given = stage.arguments
+        grpo = section == "grpo"
+        return plan_batch(
+            section,
+            stage.prompts_per_step if grpo else stage.examples_per_step,
+            given["num_generations"] if grpo else 1,
+            processes,
+            given.get("per_device_train_batch_size"),
+            given.get("gradient_accumulation_steps"),
+            given.get("max_completion_length", max_tokens) if grpo else None,
+        )
+
+    def as_dict(self) -> dict:
+        """The resolved experiment in the YAML file's own shape: loading it again gives an equal experiment."""
+        shown = dataclasses.asdict(self)
+        for section in ("sft", "grpo"):
+            if shown[section] is not None:
+                shown[section] |= shown[section].pop("arguments")
+        return shown
+
+    def as_yaml(self) -> str:
+        return yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True)
+
+
+SECTIONS = {"model": Model, "sft": Sft, "grpo": Grpo, "eval": Eval, "report": Report}
+STAGES = ("sft", "grpo")
+
+
+def load_experiment(config: str, overrides: typing.Sequence[str] = ()) -> Experiment:
+    """Reads `config` (a path, or a bundled name such as "smoke"), applies "section.key=value" overrides, checks all.
+
+    Raises UserError with every mistake at once: unknown keys with the nearest name, wrong types, what is missing.
+    """
+    path = find_config(config)
+    tree = _read(path)
+    for override in overrides:
+        _apply(tree, override)
+    if not isinstance(tree.get("name", ""), str):
+        raise UserError(f"{path.name}: name must be text, got {tree['name']!r}")
+    tree.setdefault("name", path.stem)
+    problems: list[str] = []
+    experiment = _experiment(tree, problems)
+    if problems:
+        raise UserError("\n".join(f"{path.name}: {problem}" for problem in problems))
+    for stage in STAGES:
+        if getattr(experiment, stage) is not None:
+            _check_stage(experiment, stage)
+    if experiment.eval.samples > 1 and experiment.eval.temperature == 0:
+        raise UserError(f"eval.samples {experiment.eval.samples} with temperature 0 repeats one answer: set a temperature")
+    return experiment
+
+
+def find_config(config: str) -> Path:
+    """The file that `config` names: a path first, then a bundled experiment."""
+    for candidate in (Path(config).expanduser(), BUNDLED / config, BUNDLED / f"{config}.yaml"):
+        if candidate.is_file():
+            return candidate
+    bundled = sorted(p.stem for p in BUNDLED.glob("*.yaml"))
+    hint = nearest(Path(config).stem, bundled, f"bundled are {', '.join(bundled)}")
+    raise UserError(f"there is no experiment file {config!r}: give the path of a YAML file; {hint}")
+
+
+# ---- reading
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-5 as text, and lets a key appear twice: neither is what anybody meant."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+"),
+    list("-+.0123456789"),
+)
+
+
+def _mapping_without_duplicates(loader, node):
+    mapping = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in mapping:
+            raise yaml.constructor.ConstructorError(problem=f"{key!r} stands twice", problem_mark=key_node.start_mark)
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_duplicates)
+
+
+def _parse(text: str, where: str):
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+
+
+def _read(path: Path) -> dict:
+    try:
+        tree = _parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: an experiment is a mapping with at least `model:` and `task:`, got {tree!r:.40}")
+    return tree
+
+
+def _apply(tree: dict, override: str) -> None:
+    keys, equals, text = override.partition("=")
+    if not equals or not keys:
+        raise UserError(f"override {override!r}: write it as section.key=value, for example grpo.max_steps=20")
+    value = _parse(text, f"override {keys}")
+    first, *rest = keys.split(".")
+    if rest and first in SHORT_FORMS and isinstance(tree.get(first), str):
+        tree[first] = {SHORT_FORMS[first]: tree[first]}
+    *parents, last = [first, *rest]
+    for key in parents:
+        if tree.get(key) is None:
+            tree[key] = {}
+        tree = tree[key]
+        if not isinstance(tree, dict):
+            raise UserError(f"override {override!r}: {key} is a value, not a section")
+    tree[last] = value
+
+
+# ---- checking
+
+
+def _experiment(tree: dict, problems: list[str]) -> Experiment | None:
+    values = {}
+    for key, value in tree.items():
+        if key in SECTIONS:
+            if isinstance(value, str) and key in SHORT_FORMS:
+                value = {SHORT_FORMS[key]: value}
+            if value is None and key in STAGES:
+                continue
+            values[key] = _section(key, {} if value is None else value, problems)
+        elif key == "lora":
+            values[key] = value and _checked("lora", value, library_fields("lora"), problems)
+        elif key == "task":
+            values[key] = _mixture(value, problems)
+        else:
+            known = {f.name: f.type for f in dataclasses.fields(Experiment)}
+            values |= _checked("", {key: value}, known, problems)
+    for key, example in {"model": "smollm2-135m-instruct", "task": "arithmetic"}.items():
+        if key not in tree:
+            problems.append(f"`{key}:` is missing: add for example `{key}: {example}`")
+    return None if problems else Experiment(**values)
+
+
+def _section(key: str, value, problems: list[str]):
+    kind = SECTIONS[key]
+    own = {name: hint for name, hint in typing.get_type_hints(kind).items() if name != "arguments"}
+    if not isinstance(value, dict):
+        problems.append(f"{key} must be a mapping of {', '.join(own)}, got {value!r:.60}")
+        return None
+    if key not in STAGES:
+        checked = _checked(key, value, own, problems)
+        if key == "model" and "checkpoint" not in value:
+            problems.append("model.checkpoint is missing: add for example `checkpoint: smollm2-135m-instruct`")
+            return None
+        return kind(**checked)
+    checked = _checked(key, value, library_fields(key) | own, problems)
+    arguments = trainer_defaults(key) | {name: v for name, v in checked.items() if name not in own}
+    return kind(**{name: v for name, v in checked.items() if name in own}, arguments=arguments)
+
+
+def _checked(section: str, value, known: dict[str, typing.Any], problems: list[str]) -> dict:
+    """The values of `value` in their declared types; what does not fit is told in `problems`."""
+    dotted = f"{section}." if section else ""
+    if not isinstance(value, dict):
+        problems.append(f"{section} must be a mapping of fields, got {value!r:.60}")
+        return {}
+    result = {}
+    for name, got in value.items():
+        if name not in known:
+            hint = nearest(str(name), known, f"known are {', '.join(sorted(known))}" if len(known) < 20 else "")
+            hint = hint or f"`lab config {section}` lists every field"
+            problems.append(f"unknown key {dotted}{name}: {hint}")
+        elif section in STAGES and name in SET_BY_THE_LAB:
+            problems.append(f"{dotted}{name} is set by the lab: {SET_BY_THE_LAB[name]}")
+        else:
+            try:
+                # strict: true is no 1, and "5" is no 5: in a YAML file both are somebody's slip
+                result[name] = TypeAdapter(known[name]).validate_python(got, strict=True)
+            except ValidationError as error:
+                allowed = error.errors()[0]["msg"].replace("Input should be ", "")
+                problems.append(f"{dotted}{name} must be {allowed}, got {got!r:.60}")
+    return result
+
+
+def _mixture(value, problems: list[str]) -> dict[str, float]:
+    if isinstance(value, str):
+        return {value: 1.0}
+    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+        return dict.fromkeys(value, 1.0 / len(value))
+    if isinstance(value, dict) and value:
+        shares = [share for share in value.values() if isinstance(share, int | float) and share > 0]
+        if len(shares) == len(value):
+            return {str(name): share / sum(shares) for name, share in value.items()}
+    problems.append(f"task must be a name, a path, a list of them, or name: share with shares above 0, got {value!r:.80}")
+    return {}
+
+
+def _check_stage(experiment: Experiment, stage: str) -> None:
+    arguments = getattr(experiment, stage).arguments
+    for name, lowest in {"max_steps": -1, "num_generations": 2, "max_completion_length": 1}.items():
+        if arguments.get(name) is not None and arguments[name] < lowest:
+            raise UserError(f"{stage}.{name} must be at least {lowest}, got {arguments[name]}")
+    for name in ("demonstrations", "examples_per_step", "prompts_per_step", "prompts"):
+        number = getattr(getattr(experiment, stage), name, None)
+        if number is not None and number < 1:
+            raise UserError(f"{stage}.{name} must be at least 1, got {number}")
+    experiment.plan(stage)
