@@ -1,7 +1,7 @@
 """Response: what the model wrote, cut into its reasoning and its answer."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 TAIL_CHARACTERS = 200_000  # an answer stands at the end: what lies further back is never searched
@@ -58,6 +58,12 @@ class Response:
     def answer(self) -> str | None:
         """The one committed answer, or None: truncated, still thinking, no region, or several different answers."""
         return self.answers[0] if len(self.answers) == 1 else None
+
+    def answer_only(self) -> "Response":
+        """The same answers without the text around them: what a reward that sees only the answer is given."""
+        text = "\n".join(in_region(answer, self.region) for answer in self.answers)
+        bare = Response(text, finished=self.finished, region=self.region)
+        return bare if bare.answers == self.answers else replace(self)
 
 
 def region_contents(text: str, region: str) -> list[str]:

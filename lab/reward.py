@@ -28,14 +28,36 @@ Function = Callable[..., float | None | Score]
 class Recipe:
     """A declared reward function; call it with its parameters to get a Reward.
 
-    reads    the row fields it needs, checked before a model is loaded
-    range    (lowest, highest) value it may return; anything outside is a bug and raises
-    version  to be raised when its verdicts change: cached scores of an older version are not reused
+    reads        the row fields it needs, checked before a model is loaded
+    range        (lowest, highest) value it may return; anything outside is a bug and raises
+    version      to be raised when its verdicts change: cached scores of an older version are not reused
+    sees         "response": everything the model wrote; "answer": its answer region and `finished` alone, so that
+                 completions that commit to one answer are scored once
+    seconds      the deadline of one call; None: the scorer's own, and 30 for an async reward
+    imports      heavy modules that the function imports: a worker imports them before any deadline runs
+    retries      how often an async reward is tried again after an exception or its deadline
+    concurrency  how many calls of an async reward run at once
     """
 
-    def __init__(self, function: Function, reads=(), range=(0.0, 1.0), version="1"):
+    def __init__(
+        self,
+        function: Function,
+        reads=(),
+        range=(0.0, 1.0),
+        version="1",
+        *,
+        sees: str = "response",
+        seconds: float | None = None,
+        imports=(),
+        retries: int = 0,
+        concurrency: int = 16,
+    ):
         functools.update_wrapper(self, function)
+        if sees not in ("response", "answer"):
+            raise ContractError(f'reward {self!r}: sees={sees!r}, allowed are "response" and "answer"')
         self.function, self.reads, self.range, self.version = function, tuple(reads), tuple(range), str(version)
+        self.sees, self.seconds, self.imports = sees, seconds, tuple(imports)
+        self.retries, self.concurrency = retries, concurrency
         keywords = inspect.signature(function).parameters.values()
         self.parameters = {p.name: p for p in keywords if p.kind is p.KEYWORD_ONLY}
 
@@ -53,12 +75,13 @@ class Recipe:
         return f"{self.__module__}:{self.__qualname__}"
 
 
-def reward(*, reads=("answer",), range=(0.0, 1.0), version="1") -> Callable[[Function], Recipe]:
+def reward(*, reads=("answer",), range=(0.0, 1.0), version="1", **declared) -> Callable[[Function], Recipe]:
     """Declares `function(response, row, *, parameters…) -> float | None | Score` (or an `async def`) as a reward.
 
-    The function stands at the top level of a module, so that worker processes find it by name.
+    The function stands at the top level of a module, so that worker processes find it by name. `declared` takes
+    what Recipe lists: sees, seconds, imports, and for an async reward retries and concurrency.
     """
-    return lambda function: Recipe(function, reads, range, version)
+    return lambda function: Recipe(function, reads, range, version, **declared)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,249 @@
+"""scoring: every reward of every stage runs here, in killable workers, with deadlines, a cache and counts."""
+
+import hashlib
+import json
+import os
+import pickle
+import statistics
+import threading
+import time
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+
+from lab.errors import ContractError, UserError, nearest
+from lab.response import Response
+from lab.reward import Reward, Row, Score
+from lab.task import Graded, Task
+from lab.workers import Job, Pool, Verdict
+
+CACHED_SCORES = 200_000
+SAMPLES = 20  # unscorable responses kept to be looked at
+SHOWN = 3  # of them in the error that stops a run
+WINDOW = 64  # responses over which the unscorable share is taken, where a step has fewer
+MOST_WORKERS = 16
+
+
+class Scorer:
+    """Grades responses against their rows' tasks, in worker processes that are started once and kept.
+
+    tasks             name → Task; each row says by row["task"] which it belongs to
+    workers           processes; by default the processor cores of this rank, at most 16
+    seconds           the deadline of one call of a reward that declares none of its own
+    budget            seconds for one `grade`; what is not scored by then is unscorable
+    unscorable_share  above this share of a step (or of the last 64 responses, where a step has fewer) `grade` raises
+    cached            scores remembered across calls; 0 also scores equal responses of one batch separately
+    environment       variables set for the workers
+    """
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        *,
+        workers: int | None = None,
+        seconds: float = 2.5,
+        budget: float = 60,
+        unscorable_share: float = 0.05,
+        cached: int = CACHED_SCORES,
+        environment: Mapping[str, str] | None = None,
+    ):
+        self.tasks, self.seconds, self.budget = dict(tasks), seconds, budget
+        self.unscorable_share, self.cached = unscorable_share, cached
+        self.unscorable_samples: list[dict] = []
+        self._cache: OrderedDict[bytes, Score] = OrderedDict()
+        self._recent: list[bool] = []  # of the last responses, whether they were unscorable
+        self._lock = threading.RLock()
+        self._pool = Pool(workers or default_workers(), environment)
+        self._finish = weakref.finalize(self, self._pool.close)  # also runs when the interpreter ends
+        self._clear()
+
+    def __enter__(self) -> "Scorer":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers; a later call starts new ones."""
+        with self._lock:
+            self._pool.close()
+
+    def grade(self, responses: Sequence[Response], rows: Sequence[Row], keep_going: bool = False) -> list[Graded]:
+        """Each response's scores under its row's task, in order: both sequences have one length N.
+
+        A reward that raises, hangs or takes its process down gives Score(None, reason), is counted and its sample kept.
+        Raises ContractError for a value outside a reward's contract or a row without a field it reads, and UserError
+        when too large a share is unscorable, unless `keep_going`.
+        """
+        if len(responses) != len(rows):
+            raise ValueError(f"got {len(responses)} responses and {len(rows)} rows: give one row a response")
+        tasks = [self._task(row) for row in rows]
+        labels = [(index, name) for index, task in enumerate(tasks) for name in task.rewards]
+        jobs = [Job(tasks[index].rewards[name], responses[index], rows[index]) for index, name in labels]
+        verdicts = self.verdicts(jobs, [name for _, name in labels])
+        scores: list[dict[str, Score]] = [{} for _ in rows]
+        for (index, name), verdict in zip(labels, verdicts, strict=True):
+            scores[index][name] = verdict.score
+        graded = [task.graded(components) for task, components in zip(tasks, scores, strict=True)]
+        with self._lock:
+            self._watch_share(graded, keep_going)
+        return graded
+
+    def verdicts(self, jobs: Sequence[Job], names: Sequence[str] | None = None) -> list[Verdict]:
+        """Scores with their seconds, one a job; `names` are the rewards' names in the metrics. Cached: 0 seconds."""
+        names = names or [job.reward.recipe.__name__ for job in jobs]
+        for job, name in zip(jobs, names, strict=True):
+            _check_job(job, name)
+        with self._lock:
+            started = time.monotonic()
+            verdicts = self._deduplicated(jobs) if self.cached else self._pool.run(jobs, self.seconds, self.budget)
+            self._seconds += time.monotonic() - started
+            self._count(jobs, names, verdicts)
+        return verdicts
+
+    def metrics(self) -> dict[str, float]:
+        """What happened since the last call: unscorable counts by reward and reason, seconds, share of cached scores."""
+        with self._lock:
+            took = sorted(self._took) or [0.0]
+            metrics = {f"reward_errors/{name}/{reason}": float(n) for (name, reason), n in self._errors.items()}
+            metrics |= {
+                "scoring/seconds": self._seconds,
+                "scoring/seconds_p50": statistics.median(took),
+                "scoring/seconds_p99": took[min(len(took) - 1, int(0.99 * len(took)))],
+                "scoring/cached": 1 - len(self._took) / self._asked if self._asked else 0.0,
+                "scoring/refused": float(sum(n for (_, why), n in self._errors.items() if why == "refused")),
+            }
+            self._clear()
+        return metrics
+
+    # ---- one batch
+
+    def _task(self, row: Row) -> Task:
+        name = row.get("task")
+        if name not in self.tasks:
+            hint = nearest(str(name), self.tasks, f"the scorer's tasks are {', '.join(self.tasks)}")
+            raise ContractError(f"a row belongs to the task {name!r}, which the scorer does not have: {hint}")
+        return self.tasks[name]
+
+    def _deduplicated(self, jobs: Sequence[Job]) -> list[Verdict]:
+        rows: dict[int, bytes] = {}  # a group's responses share their row object: it is read once
+        keys = []
+        for job in jobs:
+            if id(job.row) not in rows:
+                rows[id(job.row)] = _content(job.row)
+            keys.append(_key(job, rows[id(job.row)]))
+        known = {key: self._remembered(key) for key in keys}
+        new = {key: job for key, job in zip(keys, jobs, strict=True) if known[key] is None}
+        ran = dict(zip(new, self._pool.run(list(new.values()), self.seconds, self.budget), strict=True))
+        for key, verdict in ran.items():
+            if not verdict.fault:  # what the machine broke is tried again the next time
+                self._cache[key] = verdict.score
+        while len(self._cache) > self.cached:
+            self._cache.popitem(last=False)
+        verdicts = [ran[key] if key in ran else Verdict(known[key]) for key in keys]
+        self._took += [verdict.seconds for verdict in ran.values()]
+        return verdicts
+
+    def _remembered(self, key: bytes) -> Score | None:
+        score = self._cache.get(key)
+        if score is not None:
+            self._cache.move_to_end(key)
+        return score
+
+    # ---- what went wrong
+
+    def _clear(self) -> None:
+        self._errors: Counter[tuple[str, str]] = Counter()
+        self._took: list[float] = []
+        self._asked, self._seconds = 0, 0.0
+
+    def _count(self, jobs, names, verdicts) -> None:
+        self._asked += len(jobs)
+        if not self.cached:
+            self._took += [verdict.seconds for verdict in verdicts]
+        for job, name, (score, _, fault) in zip(jobs, names, verdicts, strict=True):
+            if score.value is None:
+                self._errors[name, fault or "refused"] += 1
+                self._keep(job, name, score)
+
+    def _keep(self, job: Job, name: str, score: Score) -> None:
+        sample = {"task": job.row.get("task", ""), "reward": name, "reason": score.reason}
+        self.unscorable_samples.append(sample | {"response": job.response.text[:2000], "row": dict(job.row)})
+        del self.unscorable_samples[:-SAMPLES]
+
+    def _watch_share(self, graded: Sequence[Graded], keep_going: bool) -> None:
+        # One lost worker among the eight responses of a small step is no reason to stop: the share is taken over at
+        # least WINDOW responses, those before this step filling up, and counted as scored where there were none.
+        lost = [one.total is None or one.primary is None for one in graded]
+        window = max(WINDOW, len(lost))
+        self._recent = (self._recent + lost)[-window:]
+        bad = sum(self._recent)
+        if any(lost) and not keep_going and bad > self.unscorable_share * window:
+            shown = "".join(f"\n  {_shown(sample)}" for sample in self.unscorable_samples[-SHOWN:])
+            raise UserError(
+                f"{bad} of the last {len(self._recent)} responses are unscorable, allowed is {self.unscorable_share:.0%} of at least "
+                f"{WINDOW}: mend the reward or the machine, or raise unscorable_share; the last ones:{shown}"
+            )
+
+
+def check_budget(budget_seconds: float, process_group_timeout_seconds: float) -> None:
+    """Raises UserError where one rank's scoring could outlast the time that the other ranks wait for it."""
+    if budget_seconds >= process_group_timeout_seconds:
+        raise UserError(
+            f"scoring may take {budget_seconds:g} s a step, but the process group waits {process_group_timeout_seconds:g} s "
+            "for a rank (ddp_timeout): lower the scoring budget or raise ddp_timeout"
+        )
+
+
+def default_workers() -> int:
+    """The cores that this rank may use, at least 1 and at most 16."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_WORKERS, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+
+
+def _check_job(job: Job, name: str) -> None:
+    if job.reward.recipe.__module__ == "__main__":
+        raise ContractError(
+            f"reward {name!r} stands in the script that is running, where worker processes cannot find it: "
+            "put it into a file of its own and import it"
+        )
+    for wanted in job.reward.reads:
+        if wanted not in job.row:
+            raise ContractError(
+                f"reward {name!r} reads the row field {wanted!r}, but a row of task {job.row.get('task', '(none)')} has "
+                f"{', '.join(job.row)}: {nearest(wanted, job.row, f'add {wanted!r} to each row')}"
+            )
+
+
+def _key(job: Job, row: bytes) -> bytes:
+    response = job.response
+    if job.reward.recipe.sees == "answer":
+        seen = (response.finished, response.region, response.answers)
+    else:
+        seen = (response.text, response.finished, response.region, response.prefilled, response.token_ids)
+    digest = hashlib.blake2b(f"{job.reward.identity}\0{seen!r}\0".encode(errors="surrogatepass"), digest_size=16)
+    digest.update(row)
+    return digest.digest()
+
+
+def _content(row: Row) -> bytes:
+    """The whole row as bytes: a reward may read more of it than it declares."""
+    try:
+        return json.dumps(row, sort_keys=True).encode()
+    except (TypeError, ValueError):
+        return _pickled_row(row)
+
+
+def _pickled_row(row: Row) -> bytes:
+    try:
+        return pickle.dumps(dict(row))
+    except Exception as error:
+        raise ContractError(
+            f"a row of task {row.get('task', '(none)')} cannot be sent to a scoring worker ({error}): keep rows to plain data"
+        ) from error
+
+
+def _shown(sample: Mapping) -> str:
+    text = sample["response"]
+    text = text if len(text) <= 120 else f"{text[:60]} … {text[-60:]}"
+    return f"reward {sample['reward']}: {sample['reason']}; response {text!r}"

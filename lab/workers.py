@@ -1,0 +1,301 @@
+"""workers: a pool of child processes that run rewards, each killed the moment its response is over its deadline.
+
+Threads cannot do this: nothing stops a thread that computes 9^9^8 with the interpreter's lock held. Nor does a pool with
+a deadline a chunk: it knows not which response hung. Here a child writes one line a verdict, so that the parent blames
+the response in hand, and the rest of the chunk goes to another worker. The children run no line of the caller's script.
+"""
+
+import json
+import os
+import pickle
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from lab.errors import ContractError, UserError
+from lab.registry import loaded_files
+from lab.response import Response
+from lab.reward import Reward, Row, Score
+
+START_SECONDS = 120  # for a worker to start, or to import a reward's modules: a cold network disk is slow
+STARTS = 3  # workers of one batch that may be lost while starting
+ASYNC_SECONDS = 30  # the deadline of one call of an async reward that declares none
+MEMORY_BYTES = 4 << 30  # a worker's data limit; the one worker of async rewards has none: it may hold a judge's model
+LARGEST_CHUNK = 64
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from lab.scoring_worker import serve; "
+    "serve(int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+class Job(NamedTuple):
+    """One call of a reward."""
+
+    reward: Reward
+    response: Response
+    row: Row
+
+    def visible(self) -> Response:
+        """What the reward may see of the response, without anything worked out before."""
+        return self.response.answer_only() if self.reward.recipe.sees == "answer" else replace(self.response)
+
+
+class Verdict(NamedTuple):
+    """A reward's score, the seconds its call took, and whether the machine rather than the reward ended it."""
+
+    score: Score
+    seconds: float = 0.0
+    fault: str = ""  # "exception", "deadline", "died" or "budget"
+
+
+@dataclass(eq=False)
+class Worker:
+    """One child process. `jobs` are the indices it was given and has not answered, in its order."""
+
+    process: subprocess.Popen
+    lifeline: int  # the child dies when this descriptor closes
+    concurrent: bool
+    since: float = field(default_factory=time.monotonic)  # when it began what it is doing
+    limit: float = START_SECONDS  # how long that may last
+    ready: bool = False  # started, and its rewards imported
+    jobs: deque[int] = field(default_factory=deque)
+    loaded: set[str] = field(default_factory=set)  # identities of its rewards
+    unread: bytes = b""
+
+    @classmethod
+    def start(cls, concurrent: bool, environment: Mapping[str, str]) -> "Worker":
+        read, write = os.pipe()
+        memory = 0 if concurrent else MEMORY_BYTES
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _START, json.dumps(sys.path), str(read), str(memory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=[read],
+                start_new_session=True,  # so that a kill takes what the reward started, and Ctrl-C stays with us
+                env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", **environment},
+            )
+        except OSError as error:
+            os.close(write)
+            raise UserError(
+                f"no scoring worker can start ({error}): free memory or processes, then try again"
+            ) from error
+        finally:
+            os.close(read)
+        os.set_blocking(process.stdout.fileno(), False)
+        os.set_blocking(process.stdin.fileno(), False)
+        return cls(process, write, concurrent)
+
+    def send(self, message: dict) -> None:
+        """Writes one request; gives up on a child that does not read. Raises OSError."""
+        rest, pipe = memoryview(pickle.dumps(message)), self.process.stdin.fileno()
+        with selectors.DefaultSelector() as writable:
+            writable.register(pipe, selectors.EVENT_WRITE)
+            while rest:
+                if not writable.select(START_SECONDS):
+                    raise OSError("a scoring worker reads nothing")
+                rest = rest[os.write(pipe, rest[: 1 << 16]) :]
+
+    def lines(self) -> list[list]:
+        """The messages that have come. Raises EOFError when the child is gone and everything was read."""
+        try:
+            got = os.read(self.process.stdout.fileno(), 1 << 16)
+        except BlockingIOError:
+            return []
+        if not got:
+            raise EOFError
+        *whole, self.unread = (self.unread + got).split(b"\n")
+        return [json.loads(line) for line in whole]
+
+    def kill(self) -> int:
+        """Ends the child and what it started, and returns its exit code; nothing remains, no zombie either."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # it had ended, and so had its children
+        code = self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        os.close(self.lifeline)
+        return code
+
+
+class Pool:
+    """Up to `count` workers for ordinary rewards and one for async rewards, started when needed and then kept."""
+
+    def __init__(self, count: int, environment: Mapping[str, str] | None = None):
+        self.count, self.environment = count, dict(environment or {})
+        self.owner, self.workers, self.selector = os.getpid(), [], selectors.DefaultSelector()
+
+    def run(self, jobs: Sequence[Job], seconds: float, budget: float) -> list[Verdict]:
+        """Every job's verdict, in order. seconds: the deadline of one call; budget: of all of them together."""
+        if os.getpid() != self.owner:  # a forked child must not talk to its parent's workers
+            self.__init__(self.count, self.environment)
+        try:
+            return _Run(self, jobs, seconds, time.monotonic() + budget).verdicts()
+        except BaseException:
+            for worker in [worker for worker in self.workers if worker.jobs or not worker.ready]:
+                self.discard(worker)
+            raise
+
+    def start(self, concurrent: bool) -> Worker:
+        worker = Worker.start(concurrent, self.environment)
+        self.workers.append(worker)
+        self.selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
+        return worker
+
+    def discard(self, worker: Worker) -> int:
+        self.selector.unregister(worker.process.stdout)
+        self.workers.remove(worker)
+        return worker.kill()
+
+    def close(self) -> None:
+        if os.getpid() == self.owner:
+            for worker in list(self.workers):
+                self.discard(worker)
+
+
+class _Run:
+    """One batch on its way through the pool."""
+
+    def __init__(self, pool: Pool, jobs: Sequence[Job], seconds: float, until: float):
+        self.pool, self.jobs, self.seconds, self.until = pool, jobs, seconds, until
+        self.results: dict[int, Verdict] = {}
+        self.stillborn = 0
+        self.identities = [job.reward.identity for job in jobs]
+        self.queues = {False: deque(), True: deque()}  # indices of ordinary jobs, and of async ones
+        for index, job in enumerate(jobs):
+            self.queues[job.reward.is_async].append(index)
+
+    def verdicts(self) -> list[Verdict]:
+        while len(self.results) < len(self.jobs):
+            self._feed()
+            busy = [worker for worker in self.pool.workers if worker.jobs or not worker.ready]
+            soonest = min([self.until, *(worker.since + worker.limit for worker in busy)])
+            for key, _ in self.pool.selector.select(max(0.0, soonest - time.monotonic())):
+                self._receive(key.data)
+            now = time.monotonic()
+            if now >= self.until:
+                self._give_up()
+            for worker in busy:
+                if worker in self.pool.workers and now >= worker.since + worker.limit:
+                    self._expire(worker)
+        return [self.results[index] for index in range(len(self.jobs))]
+
+    # ---- to the workers
+
+    def _feed(self) -> None:
+        for concurrent, queue in self.queues.items():
+            team = [worker for worker in self.pool.workers if worker.concurrent is concurrent]
+            for worker in team:
+                if queue and worker.ready and not worker.jobs:
+                    self._give(worker, queue)
+            starting = sum(not worker.ready and not worker.jobs for worker in team)
+            size = 1 if concurrent else self.pool.count
+            for _ in range(min(len(queue) - starting, size - len(team))):
+                self.pool.start(concurrent)
+
+    def _give(self, worker: Worker, queue: deque[int]) -> None:
+        # Large chunks first, single jobs last: few messages, and no worker idle at the end.
+        share = len(queue) if worker.concurrent else max(1, min(LARGEST_CHUNK, len(queue) // (2 * self.pool.count)))
+        chunk = [queue.popleft() for _ in range(share)]
+        new = {self.identities[i]: self.jobs[i].reward for i in chunk if self.identities[i] not in worker.loaded}
+        request = {
+            "files": loaded_files() if new else [],
+            "rewards": {identity: _pickled(reward) for identity, reward in new.items()},
+            "jobs": _pickled([(i, self.identities[i], self.jobs[i].visible(), dict(self.jobs[i].row)) for i in chunk]),
+            "seconds": ASYNC_SECONDS,
+        }
+        worker.jobs.extend(chunk)
+        worker.loaded |= new.keys()
+        worker.ready, worker.since, worker.limit = False, time.monotonic(), START_SECONDS
+        try:
+            worker.send(request)
+        except OSError:  # it died idle, with nothing of this in hand
+            queue.extendleft(reversed(chunk))
+            self.pool.discard(worker)
+
+    # ---- from the workers
+
+    def _receive(self, worker: Worker) -> None:
+        try:
+            messages = worker.lines()
+        except EOFError:
+            return self._bury(worker)
+        for kind, *content in messages:
+            if kind == "failed":
+                raise UserError(f"a scoring worker cannot load the rewards: {content[0]}")
+            if kind == "contract":
+                raise ContractError(content[0])
+            if kind == "scored":
+                index, value, reason, seconds, fault = content
+                worker.jobs.remove(index)
+                self.results[index] = Verdict(Score(value, reason), seconds, fault)
+            else:  # "ready" or "loaded"
+                worker.ready = True
+            worker.since = time.monotonic()
+            worker.limit = self._limit(worker) if worker.jobs else START_SECONDS
+
+    def _limit(self, worker: Worker) -> float:
+        """How long this worker may now stay silent."""
+        if not worker.concurrent:
+            return self.jobs[worker.jobs[0]].reward.recipe.seconds or self.seconds
+        recipes = {self.jobs[index].reward.recipe for index in worker.jobs}
+        # Deadlines and pauses of every try, as the worker itself keeps them, and time to say so.
+        return 5 + max(
+            (recipe.retries + 1) * (recipe.seconds or ASYNC_SECONDS) + 2**recipe.retries for recipe in recipes
+        )
+
+    def _expire(self, worker: Worker) -> None:
+        if not worker.ready:
+            raise UserError(
+                f"a scoring worker did not start, or import the rewards' modules, in {worker.limit:g} s: "
+                "run `python -c 'import lab'`, and try the reward by itself"
+            )
+        self._blame(worker, "deadline", f"over {worker.limit:g} s")
+        self.pool.discard(worker)
+
+    def _bury(self, worker: Worker) -> None:
+        code = self.pool.discard(worker)
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if not worker.ready:  # nothing is in hand yet: another worker may have better luck
+            self.stillborn += 1
+            if self.stillborn == STARTS:
+                raise UserError(
+                    f"{STARTS} scoring workers ended while starting ({how}): mend the error that stands above"
+                )
+            self.queues[worker.concurrent].extendleft(reversed(worker.jobs))
+        elif worker.jobs:
+            self._blame(worker, "died", f"the worker was lost ({how})")
+
+    def _blame(self, worker: Worker, fault: str, detail: str) -> None:
+        """The response in hand is unscorable; an async worker had all of its own in hand. The others wait again."""
+        guilty = len(worker.jobs) if worker.concurrent else 1
+        for _ in range(guilty):
+            spent = time.monotonic() - worker.since
+            self.results[worker.jobs.popleft()] = Verdict(Score(None, f"{fault}: {detail}"), spent, fault)
+        self.queues[worker.concurrent].extendleft(reversed(worker.jobs))
+
+    def _give_up(self) -> None:
+        for worker in [worker for worker in self.pool.workers if worker.jobs or not worker.ready]:
+            self.pool.discard(worker)
+        late = Verdict(Score(None, "budget: the batch's time was over before this response's turn"), 0.0, "budget")
+        for index in range(len(self.jobs)):
+            self.results.setdefault(index, late)
+
+
+def _pickled(thing) -> bytes:
+    try:
+        return pickle.dumps(thing)
+    except Exception as error:
+        what = f"reward {thing.recipe!r}" if isinstance(thing, Reward) else "a row"
+        raise ContractError(
+            f"{what} cannot be sent to a scoring worker ({error}): keep rows to plain data, and rewards' parameters too"
+        ) from error
