@@ -8,16 +8,17 @@ import statistics
 import threading
 import time
 import weakref
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
 
 from lab.errors import ContractError, UserError, nearest
 from lab.response import Response
-from lab.reward import Reward, Row, Score
+from lab.reward import Row, Score
 from lab.task import Graded, Task
 from lab.workers import Job, Pool, Verdict
 
 CACHED_SCORES = 200_000
+TIMED = 10_000  # calls of which the seconds are kept between two readings of the metrics
 SAMPLES = 20  # unscorable responses kept to be looked at
 SHOWN = 3  # of them in the error that stops a run
 WINDOW = 64  # responses over which the unscorable share is taken, where a step has fewer
@@ -96,13 +97,13 @@ class Scorer:
             _check_job(job, name)
         with self._lock:
             started = time.monotonic()
-            verdicts = self._deduplicated(jobs) if self.cached else self._pool.run(jobs, self.seconds, self.budget)
+            verdicts = self._deduplicated(jobs) if self.cached else self._run(jobs)
             self._seconds += time.monotonic() - started
             self._count(jobs, names, verdicts)
         return verdicts
 
     def metrics(self) -> dict[str, float]:
-        """What happened since the last call: unscorable counts by reward and reason, seconds, share of cached scores."""
+        """What happened since the last call: unscorable counts by reward and reason, seconds, the cached share."""
         with self._lock:
             took = sorted(self._took) or [0.0]
             metrics = {f"reward_errors/{name}/{reason}": float(n) for (name, reason), n in self._errors.items()}
@@ -110,7 +111,7 @@ class Scorer:
                 "scoring/seconds": self._seconds,
                 "scoring/seconds_p50": statistics.median(took),
                 "scoring/seconds_p99": took[min(len(took) - 1, int(0.99 * len(took)))],
-                "scoring/cached": 1 - len(self._took) / self._asked if self._asked else 0.0,
+                "scoring/cached": 1 - self._ran / self._asked if self._asked else 0.0,
                 "scoring/refused": float(sum(n for (_, why), n in self._errors.items() if why == "refused")),
             }
             self._clear()
@@ -134,14 +135,19 @@ class Scorer:
             keys.append(_key(job, rows[id(job.row)]))
         known = {key: self._remembered(key) for key in keys}
         new = {key: job for key, job in zip(keys, jobs, strict=True) if known[key] is None}
-        ran = dict(zip(new, self._pool.run(list(new.values()), self.seconds, self.budget), strict=True))
+        ran = dict(zip(new, self._run(list(new.values())), strict=True))
         for key, verdict in ran.items():
             if not verdict.fault:  # what the machine broke is tried again the next time
                 self._cache[key] = verdict.score
         while len(self._cache) > self.cached:
             self._cache.popitem(last=False)
         verdicts = [ran[key] if key in ran else Verdict(known[key]) for key in keys]
-        self._took += [verdict.seconds for verdict in ran.values()]
+        return verdicts
+
+    def _run(self, jobs: Sequence[Job]) -> list[Verdict]:
+        verdicts = self._pool.run(jobs, self.seconds, self.budget)
+        self._ran += len(jobs)
+        self._took.extend(verdict.seconds for verdict in verdicts)
         return verdicts
 
     def _remembered(self, key: bytes) -> Score | None:
@@ -154,13 +160,11 @@ class Scorer:
 
     def _clear(self) -> None:
         self._errors: Counter[tuple[str, str]] = Counter()
-        self._took: list[float] = []
-        self._asked, self._seconds = 0, 0.0
+        self._took: deque[float] = deque(maxlen=TIMED)
+        self._asked, self._ran, self._seconds = 0, 0, 0.0
 
     def _count(self, jobs, names, verdicts) -> None:
         self._asked += len(jobs)
-        if not self.cached:
-            self._took += [verdict.seconds for verdict in verdicts]
         for job, name, (score, _, fault) in zip(jobs, names, verdicts, strict=True):
             if score.value is None:
                 self._errors[name, fault or "refused"] += 1
@@ -168,8 +172,9 @@ class Scorer:
 
     def _keep(self, job: Job, name: str, score: Score) -> None:
         sample = {"task": job.row.get("task", ""), "reward": name, "reason": score.reason}
-        self.unscorable_samples.append(sample | {"response": job.response.text[:2000], "row": dict(job.row)})
-        del self.unscorable_samples[:-SAMPLES]
+        sample |= {"response": job.response.text[:2000], "row": dict(job.row)}
+        if sample not in self.unscorable_samples:
+            self.unscorable_samples = [*self.unscorable_samples, sample][-SAMPLES:]
 
     def _watch_share(self, graded: Sequence[Graded], keep_going: bool) -> None:
         # One lost worker among the eight responses of a small step is no reason to stop: the share is taken over at
@@ -181,8 +186,9 @@ class Scorer:
         if any(lost) and not keep_going and bad > self.unscorable_share * window:
             shown = "".join(f"\n  {_shown(sample)}" for sample in self.unscorable_samples[-SHOWN:])
             raise UserError(
-                f"{bad} of the last {len(self._recent)} responses are unscorable, allowed is {self.unscorable_share:.0%} of at least "
-                f"{WINDOW}: mend the reward or the machine, or raise unscorable_share; the last ones:{shown}"
+                f"{bad} of the last {len(self._recent)} responses are unscorable, allowed is "
+                f"{self.unscorable_share:.0%} of at least {WINDOW}: mend the reward or the machine, or raise "
+                f"unscorable_share; the last ones:{shown}"
             )
 
 
@@ -190,8 +196,8 @@ def check_budget(budget_seconds: float, process_group_timeout_seconds: float) ->
     """Raises UserError where one rank's scoring could outlast the time that the other ranks wait for it."""
     if budget_seconds >= process_group_timeout_seconds:
         raise UserError(
-            f"scoring may take {budget_seconds:g} s a step, but the process group waits {process_group_timeout_seconds:g} s "
-            "for a rank (ddp_timeout): lower the scoring budget or raise ddp_timeout"
+            f"scoring may take {budget_seconds:g} s a step, but the process group waits only "
+            f"{process_group_timeout_seconds:g} s for a rank: lower the scoring budget or raise ddp_timeout"
         )
 
 
@@ -209,9 +215,10 @@ def _check_job(job: Job, name: str) -> None:
         )
     for wanted in job.reward.reads:
         if wanted not in job.row:
+            hint = nearest(wanted, job.row, f"add {wanted!r} to each row")
             raise ContractError(
-                f"reward {name!r} reads the row field {wanted!r}, but a row of task {job.row.get('task', '(none)')} has "
-                f"{', '.join(job.row)}: {nearest(wanted, job.row, f'add {wanted!r} to each row')}"
+                f"reward {name!r} reads the row field {wanted!r}, but a row of task {job.row.get('task', '(none)')} "
+                f"has {', '.join(job.row)}: {hint}"
             )
 
 
@@ -239,7 +246,8 @@ def _pickled_row(row: Row) -> bytes:
         return pickle.dumps(dict(row))
     except Exception as error:
         raise ContractError(
-            f"a row of task {row.get('task', '(none)')} cannot be sent to a scoring worker ({error}): keep rows to plain data"
+            f"a row of task {row.get('task', '(none)')} cannot be sent to a scoring worker ({error}): "
+            "keep rows to plain data"
         ) from error
 
 

@@ -62,7 +62,8 @@ class _Worker:
                 self.rewards[identity] = reward
             jobs = pickle.loads(request["jobs"])
         except Exception as error:
-            return self.say("failed", describe(error))
+            self.say("failed", describe(error))
+            return
         self.say("loaded")
         if any(self.rewards[identity].is_async for _, identity, *_ in jobs):
             self.loop.run_until_complete(self._gather(jobs, request["seconds"]))
@@ -75,7 +76,8 @@ class _Worker:
         try:
             score, fault = checked(reward, reward.score(response, row), row), ""
         except UserError as error:
-            return self.say("contract", str(error))
+            self.say("contract", str(error))
+            return
         except BaseException as error:  # a reward's timeout may well be a BaseException, and sys.exit() must not pass
             score, fault = Score(None, f"exception: {describe(error)}"), "exception"
         self._verdict(index, score, started, fault)
@@ -108,7 +110,7 @@ class _Worker:
                 return checked(reward, await asyncio.wait_for(reward.score(response, row), limit), row), ""
             except UserError:
                 raise
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 failed = Score(None, f"deadline: over {limit:g} s"), "deadline"
             except BaseException as error:
                 failed = Score(None, f"exception: {describe(error)}"), "exception"

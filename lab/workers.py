@@ -1,10 +1,12 @@
 """workers: a pool of child processes that run rewards, each killed the moment its response is over its deadline.
 
-Threads cannot do this: nothing stops a thread that computes 9^9^8 with the interpreter's lock held. Nor does a pool with
-a deadline a chunk: it knows not which response hung. Here a child writes one line a verdict, so that the parent blames
-the response in hand, and the rest of the chunk goes to another worker. The children run no line of the caller's script.
+Threads cannot do this: nothing stops a thread that computes 9^9^8 with the interpreter's lock held. Nor does a pool
+with a deadline a chunk: it knows not which response hung. Here a child writes one line a verdict, so that the parent
+blames the response in hand, and the rest of the chunk goes to another worker. The children run no line of the
+caller's script.
 """
 
+import contextlib
 import json
 import os
 import pickle
@@ -116,10 +118,8 @@ class Worker:
 
     def kill(self) -> int:
         """Ends the child and what it started, and returns its exit code; nothing remains, no zombie either."""
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it had ended, and so had its children
             os.killpg(self.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # it had ended, and so had its children
         code = self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
@@ -228,7 +228,8 @@ class _Run:
         try:
             messages = worker.lines()
         except EOFError:
-            return self._bury(worker)
+            self._bury(worker)
+            return
         for kind, *content in messages:
             if kind == "failed":
                 raise UserError(f"a scoring worker cannot load the rewards: {content[0]}")
