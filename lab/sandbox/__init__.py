@@ -1,0 +1,11 @@
+"""Untrusted Python: run a program that the model wrote, get back what it returned, and lose nothing else."""
+
+from lab.sandbox.client import ForkServer
+from lab.sandbox.exchange import Call, Inputs, Outputs, SandboxError
+from lab.sandbox.limits import Limits
+from lab.sandbox.tiers import TIERS, Sandbox, Tier, missing, open_sandbox, provenance, self_test
+
+__all__ = [
+    "TIERS", "Call", "ForkServer", "Inputs", "Limits", "Outputs", "Sandbox", "SandboxError", "Tier",
+    "missing", "open_sandbox", "provenance", "self_test",
+]  # fmt: skip
