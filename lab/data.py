@@ -1,0 +1,113 @@
+"""The rows of an experiment: drawn from its tasks, golds verified, split between the stages."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lab.config import Experiment
+from lab.errors import ContractError, UserError
+from lab.registry import load_task
+from lab.task import TRAIN, Row, Task
+
+if TYPE_CHECKING:
+    from lab.scoring import Scorer
+
+WRONG_GOLDS = 0.02  # share of rows whose own gold does not verify, above which the task is refused
+
+
+@dataclass
+class Data:
+    """Rows by purpose; each row carries its task's name. `notes` says in words what was dropped or fell short."""
+
+    sft: list[Row] = field(default_factory=list)
+    grpo: list[Row] = field(default_factory=list)
+    eval: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def load_tasks(experiment: Experiment) -> dict[str, Task]:
+    """Task name → Task, for a mixture in its order. Two tasks of one name are refused: rows could not be told apart."""
+    tasks: dict[str, Task] = {}
+    for spec in experiment.task:
+        task = load_task(spec)
+        if task.name in tasks:
+            raise UserError(f"two tasks of the mixture are called {task.name!r}: rename one of the files")
+        tasks[task.name] = task
+    return tasks
+
+
+def draw(experiment: Experiment, tasks: Mapping[str, Task], scorer: "Scorer") -> Data:
+    """The rows for every stage the experiment has. SFT and GRPO see different training rows as long as there are enough.
+
+    Raises ContractError where a task has no rows, lacks a field that its rewards read, or has too many wrong golds.
+    """
+    data = Data()
+    wanted_sft = experiment.sft.demonstrations if experiment.sft else 0
+    wanted_grpo = grpo_prompts(experiment) if experiment.grpo else 0
+    shares = dict(zip(tasks, experiment.task.values(), strict=True))
+    for name, task in tasks.items():
+        if wanted_sft or wanted_grpo:
+            sft, grpo = counts(wanted_sft, shares)[name], counts(wanted_grpo, shares)[name]
+            rows = _verified(task, task.sample(TRAIN, sft + grpo, experiment.seed), scorer, data.notes)
+            if len(rows) < sft + grpo:
+                data.notes.append(f"{name}: {len(rows)} training rows where {sft + grpo} were wanted: some are seen again")
+            data.sft += rows[:sft]
+            data.grpo += rows[sft:] if len(rows) >= sft + grpo else rows[:grpo]
+        held_out = counts(experiment.eval.n, shares)[name]
+        rows = _verified(task, task.sample(experiment.eval.split, held_out, experiment.eval.seed), scorer, data.notes)
+        if len(rows) < held_out:
+            data.notes.append(f"{name}: {len(rows)} held-out rows where {held_out} were wanted")
+        data.eval += rows
+    for rows in (data.sft, data.grpo):
+        random.Random(experiment.seed).shuffle(rows)
+    return data
+
+
+def grpo_prompts(experiment: Experiment) -> int:
+    """How many distinct prompts GRPO trains on: each step its own, unless `grpo.prompts` says fewer."""
+    stage = experiment.grpo
+    if stage.prompts is not None:
+        return stage.prompts
+    steps = stage.arguments["max_steps"]
+    return experiment.plan("grpo").prompts * steps if steps > 0 else 1000
+
+
+def counts(total: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """`total` rows divided by shares, exactly, the remainders to the largest fractions."""
+    whole = sum(shares.values())
+    exact = {name: total * share / whole for name, share in shares.items()}
+    result = {name: int(value) for name, value in exact.items()}
+    for name in sorted(exact, key=lambda n: result[n] - exact[n])[: total - sum(result.values())]:
+        result[name] += 1
+    return result
+
+
+def _verified(task: Task, rows: list[Row], scorer: "Scorer", notes: list[str]) -> list[Row]:
+    """The rows whose own gold earns the primary reward."""
+    rows = [row for row in rows if task.gold in row or task.demonstrate is not None] or rows
+    responses = [gold_response(task, row) for row in rows]
+    graded = scorer.grade(responses, rows, keep_going=True)
+    kept = [row for row, grade in zip(rows, graded, strict=True) if task.is_right(grade)]
+    wrong = len(rows) - len(kept)
+    if wrong > WRONG_GOLDS * len(rows):
+        row, grade = next((r, g) for r, g in zip(rows, graded, strict=True) if not task.is_right(g))
+        score = grade.scores[task.primary]
+        raise ContractError(
+            f"task {task.name}: {wrong} of {len(rows)} golds do not verify (allowed are {WRONG_GOLDS:.0%}), for example "
+            f"{gold_response(task, row).text!r:.80} scores {score.value} {score.reason} in row {dict(row)!r:.160}: mend "
+            "the row's gold, `demonstrate` or the reward"
+        )
+    if wrong:
+        notes.append(f"{task.name}: {wrong} of {len(rows)} rows dropped, their gold does not verify")
+    return kept
+
+
+def gold_response(task: Task, row: Row):
+    """The demonstration as a Response: what a perfect model would have written."""
+    if task.demonstrate is None and task.gold not in row:
+        have = ", ".join(key for key in row if key != "task")
+        raise ContractError(
+            f"task {task.name}: rows have no gold field {task.gold!r}, only {have}: set Task(gold=…) or demonstrate"
+        )
+    return task.response(task.demonstration(row)[-1]["content"])

@@ -1,0 +1,188 @@
+"""Looking at things in a terminal: tasks, rows, tokens, fields, checkpoints, runs, and what a run would do."""
+
+import random
+import sys
+from itertools import cycle
+
+from lab.config import SECTIONS, STAGES, Experiment
+from lab.data import gold_response
+from lab.defaults import EVERY_STAGE, GRPO, SET_BY_THE_LAB, SFT
+from lab.errors import UserError, nearest
+from lab.fields import CLASSES, library_fields
+from lab.registry import load_task, task_names
+from lab.response import Response
+from lab.task import TEST, TRAIN, Row, Task
+
+SHOWN_ROWS = 3
+COLOURS = (46, 44, 45, 42, 43)  # backgrounds that neighbouring tokens take in turn
+
+
+def columns(header: list[str], rows: list[list[str]]) -> str:
+    """A plain table whose columns are as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(header, *rows)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in [header, *rows]]
+    return "\n".join(lines)
+
+
+def task_table() -> str:
+    """Every task with its splits, rewards (the primary one first) and first sentence."""
+    rows = []
+    for name in task_names():
+        task = load_task(name)
+        rewards = [task.primary, *(r for r in task.rewards if r != task.primary)]
+        rows.append([name, " ".join(task.has), " ".join(rewards), _first_line(task)])
+    return columns(["task", "splits", "rewards", "what it is"], rows)
+
+
+def _first_line(task: Task) -> str:
+    module = sys.modules.get(task.rows.__module__)
+    return (module.__doc__ or "").strip().partition("\n")[0].partition(": ")[2] if module else ""
+
+
+def at_task(name: str, model: str) -> str:
+    """Three rows of a task: the rendered prompt as text and as coloured tokens, the gold and its score."""
+    from lab.config import Model
+    from lab.stages.pipeline import load_renderer
+
+    task = load_task(name)
+    split = TRAIN if TRAIN in task.has else TEST
+    renderer = load_renderer(Experiment(task.name, Model(model), {name: 1.0}), model)
+    parts = [f"{task.name}: splits {', '.join(task.has)}; rewards {', '.join(task.rewards)}; answer in {task.answer}"]
+    for row in task.sample(split, SHOWN_ROWS):
+        ids = renderer.prompt_ids(task.messages(row))
+        response = gold_response(task, row)
+        parts.append(
+            f"\nrow     {_fields(row)}\n"
+            f"prompt  {renderer.prompt_text(task.messages(row))!r}\n"
+            f"{len(ids)} tokens  {coloured(renderer.tokenizer, ids)}\n"
+            f"gold    {response.text!r}   {scores_in_words(task, response, row)}"
+        )
+    return "\n".join(parts)
+
+
+def coloured(tokenizer, ids: list[int]) -> str:
+    """Each token on a background of its own; where the output is no terminal, separated by bars."""
+    texts = [tokenizer.decode([token]).replace("\n", "⏎") for token in ids]
+    if not sys.stdout.isatty():
+        return "|".join(texts)
+    return "".join(f"\x1b[30;{colour}m{text}\x1b[0m" for text, colour in zip(texts, cycle(COLOURS)))
+
+
+def scores_in_words(task: Task, response: Response, row: Row) -> str:
+    """Every reward's score, in this process."""
+    scores = {name: r.checked(r.score(response, row), f" for {name}") for name, r in task.rewards.items()}
+    graded = task.graded(scores)
+    told = [f"{n} {_value(s.value)}" + f" ({s.reason})" * bool(s.reason) for n, s in graded.scores.items()]
+    return ", ".join(told) + (f", total {_value(graded.total)}" if len(told) > 1 else "")
+
+
+def _value(value: float | None) -> str:
+    return "unscorable" if value is None else f"{value:g}"
+
+
+def _fields(row: Row) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in row.items() if key != "task")
+
+
+def play(name: str, rows: int, seed: int) -> None:
+    """Asks a person the task's rows and scores the answers as the model's would be."""
+    task = load_task(name)
+    split = TRAIN if TRAIN in task.has else TEST
+    right = asked = 0
+    for row in task.sample(split, rows, seed or random.randrange(2**31)):
+        print("\n" + "\n".join(f"{m['role']}: {m['content']}" for m in task.messages(row)))
+        try:
+            text = input("you: ")
+        except EOFError:
+            print()
+            break
+        response = task.response(text)
+        scores = {n: r.checked(r.score(response, row)) for n, r in task.rewards.items()}
+        good = task.is_right(task.graded(scores))
+        right, asked = right + good, asked + 1
+        gold = gold_response(task, row).text
+        print(f"     {'right' if good else 'wrong'}: {scores_in_words(task, response, row)}" + f"; gold {gold!r}" * (not good))
+    print(f"\n{right} of {asked} right" if asked else "no row was answered")
+
+
+def fields(section: str) -> str:
+    """Every field of a section with its type; ours first, then the library's, our default beside it."""
+    if section not in (*SECTIONS, "lora"):
+        known = [*SECTIONS, "lora"]
+        raise UserError(f"there is no section {section!r}: {nearest(section, known, 'there are ' + ', '.join(known))}")
+    rows = []
+    if section in SECTIONS:
+        for name, field in SECTIONS[section].__dataclass_fields__.items():
+            if name != "arguments":
+                rows.append([name, _type(field.type), _default(field), "ours"])
+    ours = EVERY_STAGE | (SFT if section == "sft" else GRPO) if section in STAGES else {}
+    library = CLASSES[section][-1] if section in CLASSES else None
+    for name, kind in library_fields(section).items() if library else ():
+        if name in SET_BY_THE_LAB and section in STAGES:
+            continue
+        value, reason = ours.get(name, (None, ""))
+        rows.append([name, _type(kind), "" if name not in ours else repr(value), reason or f"{library[0]}.{library[2]}"])
+    return columns(["field", "type", "our default", "why / whose"], rows)
+
+
+def _type(kind) -> str:
+    return str(getattr(kind, "__name__", kind) if isinstance(kind, type) else kind).replace("typing.", "")
+
+
+def _default(field) -> str:
+    import dataclasses
+
+    return "required" if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING else (
+        repr(field.default) if field.default is not dataclasses.MISSING else repr(field.default_factory())
+    )
+
+
+def checkpoint_table() -> str:
+    """The packaged checkpoints."""
+    from lab.checkpoints import listing
+
+    rows = [
+        [r["name"], f"{r['parameters'] / 1e6:.1f} M", f"{r['size'] / 2**20:.0f} MiB", r["licence"],
+         r["path"] if r["cached"] else "not fetched yet", r["source"]]
+        for r in listing()
+    ]
+    return columns(["checkpoint", "parameters", "size", "licence", "where", "source"], rows)
+
+
+def run_table(output: str) -> str:
+    """Every run with its stages' accuracies, the oldest first."""
+    from lab.runs import all_runs
+
+    rows = []
+    for run in all_runs(output):
+        summary = run.summary
+        numbers = [f"{s} {100 * v['accuracy']:.1f} %" for s, v in summary["stages"].items() if "accuracy" in v]
+        n = next((v["n"] for v in summary["stages"].values() if "n" in v), "")
+        rows.append([str(run.path), summary["task"], str(summary["seed"]), str(n), ", ".join(numbers) or "nothing yet"])
+    return columns(["run", "task", "seed", "n", "accuracy"], rows) if rows else f"no runs under {output}"
+
+
+def dry_run(experiment: Experiment, stages: list[str]) -> str:
+    """The resolved config, the batch plan and the tasks that would be used; no model is loaded."""
+    import os
+
+    from lab.checkpoints import resolve
+    from lab.data import load_tasks
+    from lab.stages.pipeline import check_trainable
+
+    tasks = load_tasks(experiment)
+    check_trainable(experiment, tasks, stages)
+    resolve(experiment.model.checkpoint, allow_pickle=experiment.model.allow_pickle)
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    parts = [experiment.as_yaml()]
+    for task in tasks.values():
+        row = task.sample(experiment.eval.split, 1)[0]
+        parts.append(f"task {task.name}, for example: {task.messages(row)[-1]['content']!r}")
+    longest = max(task.max_tokens for task in tasks.values())
+    for stage in stages:
+        if stage != "base":
+            parts.append(f"{stage}: {experiment.plan(stage, processes, longest).equation}")
+    parts.append(f"stages: {' → '.join(stages)}, each evaluated on {experiment.eval.n} {experiment.eval.split} rows")
+    return "\n".join(parts)
+
+

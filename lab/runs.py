@@ -1,0 +1,190 @@
+"""Run folders: resolved config, provenance, metrics, samples, checkpoints and the report. Never overwritten."""
+
+import contextlib
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import secrets
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lab.config import Experiment
+from lab.errors import UserError
+from lab.task import Task
+
+PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "deepspeed", "datasets", "lm-eval", "math-verify")
+SPARE = 200 * 2**20  # bytes left free beside the checkpoints a run is about to write
+HASHED_WHOLE = 2 * 2**30  # bytes of weights up to which a checkpoint is hashed in full: about two seconds
+
+
+class Run:
+    """One run's folder: `<output>/<experiment>/<time>-<id>/`."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, experiment: Experiment, provenance: dict, needed_bytes: int = 0) -> "Run":
+        """A new folder with config.yaml and provenance.json; UserError where it cannot be written or the disk is full."""
+        now = datetime.datetime.now(datetime.UTC)
+        parent = Path(experiment.output).expanduser() / experiment.name
+        path = parent / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(parent).free
+            if free < needed_bytes + SPARE:
+                raise UserError(
+                    f"the disk of {parent} has {free / 2**30:.1f} GiB free, this run needs about "
+                    f"{(needed_bytes + SPARE) / 2**30:.1f} GiB for its checkpoints: free some, or set `output`"
+                )
+            path.mkdir()
+            run = cls(path)
+            run.write("config.yaml", experiment.as_yaml())
+            run.write("provenance.json", json.dumps({"started": now.isoformat(), **provenance}, indent=2))
+            run.write_summary(
+                {
+                    "experiment": experiment.name,
+                    "task": " + ".join(Path(name).stem for name in experiment.task),
+                    "seed": experiment.seed,
+                    "started": now.isoformat(),
+                    "stages": {},
+                }
+            )
+        except OSError as error:
+            raise UserError(
+                f"the run folder {path} cannot be written ({error.strerror or error}): set `output=` to a folder you own"
+            ) from None
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """An existing run folder; UserError where there is none."""
+        run = cls(path)
+        if not (run.path / "summary.json").is_file():
+            raise UserError(f"{path} is no run folder (it has no summary.json): `lab runs` lists the runs")
+        return run
+
+    def folder(self, name: str) -> Path:
+        """The subfolder `name`, made where missing: one per stage, holding its checkpoint."""
+        folder = self.path / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a file whole or not at all: a killed run leaves the old one."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        half = target.with_name(f".{target.name}.{os.getpid()}")
+        half.write_text(text, encoding="utf-8")
+        os.replace(half, target)
+
+    def write_summary(self, summary: dict) -> None:
+        self.write("summary.json", json.dumps(summary, indent=2))
+
+    @property
+    def summary(self) -> dict:
+        return json.loads((self.path / "summary.json").read_text())
+
+    def record_stage(self, stage: str, **numbers) -> None:
+        """Adds to a stage's entry in summary.json."""
+        summary = self.summary
+        summary["stages"].setdefault(stage, {}).update(numbers)
+        self.write_summary(summary)
+
+    def add_provenance(self, **facts) -> None:
+        known = json.loads((self.path / "provenance.json").read_text())
+        self.write("provenance.json", json.dumps(known | facts, indent=2))
+
+    def log(self, **metrics) -> None:
+        """Appends one line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def write_samples(self, stage: str, samples: Iterable[dict]) -> None:
+        """Keeps every evaluated completion of a stage in samples/<stage>.jsonl."""
+        self.write(f"samples/{stage}.jsonl", "".join(json.dumps(s, ensure_ascii=False) + "\n" for s in samples))
+
+    def read_samples(self, stage: str) -> list[dict] | None:
+        file = self.path / "samples" / f"{stage}.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else None
+
+    @contextlib.contextmanager
+    def removed_if_nothing_was_made(self) -> Iterator["Run"]:
+        """A mistake found before the first stage has left anything takes its empty folder away with it."""
+        try:
+            yield self
+        except UserError:
+            made = {p.name for p in self.path.rglob("*") if p.is_file()}
+            if made <= {"config.yaml", "provenance.json", "summary.json"}:
+                shutil.rmtree(self.path)
+                with contextlib.suppress(OSError):  # other runs stand in it
+                    self.path.parent.rmdir()
+            raise
+
+
+def all_runs(output: str | Path = "runs") -> list[Run]:
+    """Every run under `output`, the oldest first."""
+    return [Run(file.parent) for file in sorted(Path(output).glob("*/*/summary.json"))]
+
+
+def newest_checkpoint(path: Path) -> Path | None:
+    """The last stage's checkpoint in a run folder: GRPO's, else SFT's, else None."""
+    return next((path / s for s in ("grpo", "sft") if (path / s / "config.json").is_file()), None)
+
+
+def provenance(experiment: Experiment, tasks: dict[str, Task], checkpoint: Path | str, renderer: str) -> dict:
+    """What must be known to repeat a run: versions, machine, command, and hashes of task, template and checkpoint."""
+    return {
+        "command": sys.argv,
+        "seed": experiment.seed,
+        "processes": int(os.environ.get("WORLD_SIZE", 1)),
+        "tasks": {name: {"source": t.source, "sha256": sha256(Path(t.source))} for name, t in tasks.items()},
+        "checkpoint": {"path": str(checkpoint), "sha256": checkpoint_hash(checkpoint)},
+        "renderer": renderer,
+        "versions": {"python": platform.python_version(), **package_versions()},
+        "machine": {"system": platform.platform(), "cores": os.cpu_count(), "processor": platform.machine()},
+    }
+
+
+def weight_files(checkpoint: Path | str) -> list[Path]:
+    """The files that hold a checkpoint's weights; none for a hub id."""
+    if isinstance(checkpoint, str):
+        return []
+    if checkpoint.is_file():
+        return [checkpoint]
+    return sorted(checkpoint.glob("*.safetensors")) or sorted(checkpoint.glob("*.bin"))
+
+
+def size_in_bytes(checkpoint: Path | str) -> int:
+    """How much disk a trained copy in float32 may take: twice the files, eight times a quantised one."""
+    files = weight_files(checkpoint)
+    return sum(file.stat().st_size * (8 if file.suffix == ".gguf" else 2) for file in files)
+
+
+def package_versions() -> dict[str, str]:
+    found = {}
+    for name in (*PACKAGES, "reasoning-lab"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def checkpoint_hash(checkpoint: Path | str) -> str | None:
+    """sha256 over a checkpoint's weights; over names and sizes alone where they exceed 2 GiB; None for a hub id."""
+    files = weight_files(checkpoint)
+    if not files:
+        return None
+    if sum(f.stat().st_size for f in files) > HASHED_WHOLE:
+        listing = "".join(f"{f.name} {f.stat().st_size}\n" for f in files)
+        return "sizes:" + hashlib.sha256(listing.encode()).hexdigest()
+    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

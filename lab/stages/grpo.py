@@ -1,0 +1,119 @@
+"""GRPO: the task's prompts and rewards, with TRL's GRPOTrainer."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab.config import Experiment
+from lab.progress import LiveLine
+from lab.render import Renderer
+from lab.runs import Run
+from lab.scoring import Scorer
+from lab.stages.recorder import Recorder
+from lab.stages.training import built, lora_config, save_checkpoint, trainer_arguments
+from lab.task import Graded, Row, Task
+
+
+def grpo(
+    experiment: Experiment,
+    model,
+    renderer: Renderer,
+    tasks: Mapping[str, Task],
+    rows: Sequence[Row],
+    scorer: Scorer,
+    run: Run,
+    line: LiveLine,
+) -> Path:
+    """Trains `model` against the tasks' rewards; returns the checkpoint's folder, RUN/grpo."""
+    from datasets import Dataset
+    from transformers import PrinterCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    folder = run.folder("grpo")
+    table = RewardTable(tasks, rows, renderer, scorer)
+    longest = max(task.max_tokens for task in tasks.values())
+    arguments = {"max_completion_length": longest} | trainer_arguments(experiment, "grpo", folder)
+    arguments |= {
+        "reward_weights": [column.weight for column in table.columns],
+        "chat_template_kwargs": renderer.template_kwargs,
+        "remove_unused_columns": False,
+    }
+    prompts = [renderer.prompt(tasks[row["task"]].messages(row)) for row in rows]
+    trainer = GRPOTrainer(
+        model=model,
+        args=built(GRPOConfig, arguments),
+        # Rows stay Python objects on this side: a round trip through Arrow would change some (tuples, mixed types).
+        train_dataset=Dataset.from_dict({"prompt": prompts, "row_index": list(range(len(rows)))}),
+        processing_class=renderer.tokenizer,
+        reward_funcs=table.columns,
+        peft_config=lora_config(experiment),
+        callbacks=[Recorder("grpo", run, line)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return save_checkpoint(trainer, renderer.tokenizer, folder)
+
+
+class RewardTable:
+    """A mixture's rewards as TRL's reward functions: one column a reward, every batch graded once.
+
+    A row's unscorable total makes all its columns None, so that TRL leaves the row out of its group's baseline instead
+    of counting the missing reward as 0. Columns of other tasks are None for a row, and so never score it.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], rows: Sequence[Row], renderer: Renderer, scorer: Scorer):
+        self.tasks, self.rows, self.renderer, self.scorer = tasks, rows, renderer, scorer
+        self.columns = [Column(self, task, name) for task in tasks.values() for name in task.rewards]
+        self._batch: tuple[list, list[Graded]] | None = None
+
+    def grade(self, completion_ids: list[list[int]], row_index: list[int], log_extra, log_metric) -> list[Graded]:
+        """One Graded a completion. TRL asks once per column with the same list: the first asks the scorer."""
+        if self._batch is None or self._batch[0] is not completion_ids:
+            rows = [self.rows[index] for index in row_index]
+            responses = [
+                self.tasks[row["task"]].response(
+                    self.renderer.completion_text(ids),
+                    finished=self.renderer.is_finished(ids),
+                    token_ids=ids,
+                    prefilled=self.renderer.prefilled,
+                )
+                for ids, row in zip(completion_ids, rows, strict=True)
+            ]
+            graded = self.scorer.grade(responses, rows)
+            self._batch = (completion_ids, graded)
+            self._log(graded, rows, responses, log_extra, log_metric)
+        return self._batch[1]
+
+    def _log(self, graded: list[Graded], rows: list[Row], responses: list, log_extra, log_metric) -> None:
+        log_extra("task", [row["task"] for row in rows])
+        log_extra("finished", [response.finished for response in responses])
+        log_extra("reasons", ["; ".join(s.reason for s in g.scores.values() if s.reason) for g in graded])
+        for name, task in self.tasks.items():
+            scored = [
+                (task.is_right(g), g.total)
+                for g, row in zip(graded, rows, strict=True)
+                if row["task"] == name and g.total is not None
+            ]
+            for right, total in scored:
+                log_metric("accuracy", right)
+                if len(self.tasks) > 1:
+                    log_metric(f"accuracy/{name}", right)
+                    log_metric(f"reward/{name}", total)
+        for name, value in self.scorer.metrics().items():
+            log_metric(name, value)
+
+
+class Column:
+    """One reward of one task in TRL's form: a callable with a unique `__name__` that returns a list."""
+
+    def __init__(self, table: RewardTable, task: Task, name: str):
+        self.table, self.task, self.name = table, task, name
+        self.weight = task.weight(name)
+        self.__name__ = name if len(table.tasks) == 1 else f"{task.name}/{name}"
+
+    def __call__(self, completion_ids, row_index, log_extra, log_metric, **_) -> list[float | None]:
+        graded = self.table.grade(completion_ids, row_index, log_extra, log_metric)
+        tasks = [self.table.rows[index]["task"] for index in row_index]
+        return [
+            g.scores[self.name].value if task == self.task.name and g.total is not None else None
+            for g, task in zip(graded, tasks, strict=True)
+        ]

@@ -1,0 +1,181 @@
+"""The pipeline: an experiment's stages one after the other, each from a checkpoint to a checkpoint and its numbers."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.config import Experiment
+from lab.data import Data, draw, load_tasks
+from lab.errors import UserError
+from lab.progress import LiveLine, clock
+from lab.runs import Run, provenance, size_in_bytes
+from lab.scoring import Scorer
+from lab.task import TRAIN, Task
+
+
+@dataclass
+class Bench:
+    """What every stage of one run works with."""
+
+    experiment: Experiment
+    tasks: dict[str, Task]
+    data: Data
+    scorer: Scorer
+    checkpoint: Path | str  # where the next stage starts
+    run: Run
+    line: LiveLine
+    before: list[dict] | None = None  # the samples of the last evaluation, for the paired change
+
+
+def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "") -> Run:
+    """Runs `stages` ("base" evaluates the checkpoint as it is; "sft" and "grpo" train and then evaluate) in order.
+
+    Everything that can be refused is refused before the run folder is made: tasks, rows, golds, checkpoint, template.
+    """
+    from lab.checkpoints import resolve
+
+    tasks = load_tasks(experiment)
+    check_trainable(experiment, tasks, stages)
+    checkpoint = experiment.model.checkpoint
+    resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
+    with scorer_for(experiment, tasks) as scorer:
+        data = draw(experiment, tasks, scorer)
+        line = LiveLine()
+        renderer = load_renderer(experiment, checkpoint)
+        weights = resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
+        trained = sum(stage != "base" for stage in stages)
+        facts = provenance(experiment, tasks, weights, renderer.fingerprint) | {"notes": data.notes}
+        run = _shared_run(experiment, facts, trained * size_in_bytes(weights))
+        bench = Bench(experiment, tasks, data, scorer, checkpoint, run, line)
+        with run.removed_if_nothing_was_made():
+            if is_main():
+                for note in data.notes:
+                    line.done(f"note: {note}")
+            for stage in stages:
+                _stage(bench, stage, label)
+    return run
+
+
+def _stage(bench: Bench, stage: str, label: str) -> None:
+    from lab.checkpoints import load_model
+    from lab.stages.evaluate import evaluate, numbers
+    from lab.stages.training import free_memory, quiet_libraries, training_dtype
+
+    settings, started = bench.experiment.model, time.monotonic()
+    loading = {"trust_remote_code": settings.trust_remote_code, "allow_pickle": settings.allow_pickle}
+    with quiet_libraries():
+        renderer = load_renderer(bench.experiment, bench.checkpoint)
+        if stage != "base":
+            model = load_model(bench.checkpoint, dtype=training_dtype(bench.experiment), **loading)
+            bench.checkpoint = _train(bench, stage, model, renderer)
+            del model
+            free_memory()
+        trained = time.monotonic() - started
+        model = load_model(bench.checkpoint, dtype=settings.dtype, **loading).to(_device())
+        samples = evaluate(
+            model, renderer, bench.tasks, bench.data.eval, bench.scorer, bench.experiment.eval, bench.line
+        )
+        del model
+        free_memory()
+    result = numbers(samples, bench.before)
+    result |= {"label": label or describe(bench.experiment, stage), "checkpoint": str(bench.checkpoint)}
+    result |= {"seconds": time.monotonic() - started, "train_seconds": trained if stage != "base" else 0.0}
+    bench.before = samples
+    if is_main():
+        bench.run.write_samples(stage, samples)
+        bench.run.record_stage(stage, **result)
+        low, high = (100 * bound for bound in result["ci95"])
+        bench.line.done(
+            f"{stage:5} accuracy {100 * result['accuracy']:5.1f} %  [{low:.1f}, {high:.1f}]  "
+            f"n = {result['n']}  in {clock(result['seconds'])}"
+        )
+
+
+def _train(bench: Bench, stage: str, model, renderer) -> Path:
+    if stage == "sft":
+        from lab.stages.sft import sft
+
+        return sft(bench.experiment, model, renderer, bench.tasks, bench.data.sft, bench.run, bench.line)
+    from lab.stages.grpo import grpo
+
+    return grpo(bench.experiment, model, renderer, bench.tasks, bench.data.grpo, bench.scorer, bench.run, bench.line)
+
+
+def describe(experiment: Experiment, stage: str) -> str:
+    """A stage in a few words, for the table."""
+    if stage == "sft":
+        return f"{experiment.sft.demonstrations} demonstrations"
+    if stage == "grpo":
+        plan = experiment.plan("grpo", processes=int(os.environ.get("WORLD_SIZE", 1)))
+        return f"{experiment.grpo.arguments['max_steps']} steps × {plan.prompts} prompts × {plan.answers} answers"
+    return Path(experiment.model.checkpoint).name
+
+
+def scorer_for(experiment: Experiment, tasks: dict[str, Task]) -> Scorer:
+    """The scoring service with the experiment's deadlines."""
+    if experiment.grpo is None:
+        return Scorer(tasks)
+    settings = experiment.grpo
+    return Scorer(
+        tasks,
+        seconds=settings.reward_seconds,
+        budget=settings.reward_budget,
+        unscorable_share=settings.unscorable_share,
+    )
+
+
+def load_renderer(experiment: Experiment, checkpoint: Path | str):
+    """The one renderer of a run, from a checkpoint's tokenizer."""
+    from lab.checkpoints import end_of_turn_ids, generation_config, load_tokenizer, resolve
+    from lab.render import Renderer
+
+    model = experiment.model
+    tokenizer = load_tokenizer(
+        checkpoint, trust_remote_code=model.trust_remote_code, completion_mode=model.mode == "completion"
+    )
+    source = resolve(checkpoint, allow_pickle=model.allow_pickle)
+    ends = end_of_turn_ids(tokenizer, generation_config(source))
+    return Renderer(tokenizer, ends, model.mode, model.chat_template_kwargs)
+
+
+def check_trainable(experiment: Experiment, tasks: dict[str, Task], stages: Sequence[str]) -> None:
+    """Refuses what no stage could do: a missing section, or training on a benchmark."""
+    for stage in stages:
+        if stage == "base":
+            continue
+        if getattr(experiment, stage) is None:
+            raise UserError(f"the experiment has no `{stage}:` section: add one, even an empty `{stage}: {{}}`")
+        for task in tasks.values():
+            if TRAIN not in task.has:
+                raise UserError(f"{task.name} is a benchmark without training rows: it can be evaluated, not trained on")
+
+
+def without(experiment: Experiment, *stages: str) -> Experiment:
+    """The experiment with some sections taken out."""
+    return dataclasses.replace(experiment, **dict.fromkeys(stages))
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes (rank 0, or the only one)."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _shared_run(experiment: Experiment, facts: dict, needed_bytes: int) -> Run:
+    """The run folder: made by the main process, its path told to the others."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return Run.create(experiment, facts, needed_bytes)
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    PartialState()
+    paths = [str(Run.create(experiment, facts, needed_bytes).path) if is_main() else ""]
+    return Run(broadcast_object_list(paths)[0])
+
+
+def _device() -> str:
+    import torch
+
+    return str(torch.accelerator.current_accelerator()) if torch.accelerator.is_available() else "cpu"
