@@ -138,7 +138,9 @@ def load_experiment(config: str, overrides: typing.Sequence[str] = ()) -> Experi
         if getattr(experiment, stage) is not None:
             _check_stage(experiment, stage)
     if experiment.eval.samples > 1 and experiment.eval.temperature == 0:
-        raise UserError(f"eval.samples {experiment.eval.samples} with temperature 0 repeats one answer: set a temperature")
+        raise UserError(
+            f"eval.samples {experiment.eval.samples} with temperature 0 repeats one answer: set a temperature"
+        )
     return experiment
 
 
@@ -291,7 +293,9 @@ def _mixture(value, problems: list[str]) -> dict[str, float]:
         shares = [share for share in value.values() if isinstance(share, int | float) and share > 0]
         if len(shares) == len(value):
             return {str(name): share / sum(shares) for name, share in value.items()}
-    problems.append(f"task must be a name, a path, a list of them, or name: share with shares above 0, got {value!r:.80}")
+    problems.append(
+        f"task must be a name, a path, a list of them, or name: share with shares above 0, got {value!r:.80}"
+    )
     return {}
 
 

@@ -51,7 +51,9 @@ def draw(experiment: Experiment, tasks: Mapping[str, Task], scorer: "Scorer") ->
             sft, grpo = counts(wanted_sft, shares)[name], counts(wanted_grpo, shares)[name]
             rows = _verified(task, task.sample(TRAIN, sft + grpo, experiment.seed), scorer, data.notes)
             if len(rows) < sft + grpo:
-                data.notes.append(f"{name}: {len(rows)} training rows where {sft + grpo} were wanted: some are seen again")
+                data.notes.append(
+                    f"{name}: {len(rows)} training rows where {sft + grpo} were wanted: some are seen again"
+                )
             data.sft += rows[:sft]
             data.grpo += rows[sft:] if len(rows) >= sft + grpo else rows[:grpo]
         held_out = counts(experiment.eval.n, shares)[name]

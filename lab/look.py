@@ -101,7 +101,10 @@ def play(name: str, rows: int, seed: int) -> None:
         good = task.is_right(task.graded(scores))
         right, asked = right + good, asked + 1
         gold = gold_response(task, row).text
-        print(f"     {'right' if good else 'wrong'}: {scores_in_words(task, response, row)}" + f"; gold {gold!r}" * (not good))
+        print(
+            f"     {'right' if good else 'wrong'}: {scores_in_words(task, response, row)}"
+            + f"; gold {gold!r}" * (not good)
+        )
     print(f"\n{right} of {asked} right" if asked else "no row was answered")
 
 
@@ -121,7 +124,9 @@ def fields(section: str) -> str:
         if name in SET_BY_THE_LAB and section in STAGES:
             continue
         value, reason = ours.get(name, (None, ""))
-        rows.append([name, _type(kind), "" if name not in ours else repr(value), reason or f"{library[0]}.{library[2]}"])
+        rows.append(
+            [name, _type(kind), "" if name not in ours else repr(value), reason or f"{library[0]}.{library[2]}"]
+        )
     return columns(["field", "type", "our default", "why / whose"], rows)
 
 
@@ -132,8 +137,10 @@ def _type(kind) -> str:
 def _default(field) -> str:
     import dataclasses
 
-    return "required" if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING else (
-        repr(field.default) if field.default is not dataclasses.MISSING else repr(field.default_factory())
+    return (
+        "required"
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        else (repr(field.default) if field.default is not dataclasses.MISSING else repr(field.default_factory()))
     )
 
 
@@ -142,8 +149,14 @@ def checkpoint_table() -> str:
     from lab.checkpoints import listing
 
     rows = [
-        [r["name"], f"{r['parameters'] / 1e6:.1f} M", f"{r['size'] / 2**20:.0f} MiB", r["licence"],
-         r["path"] if r["cached"] else "not fetched yet", r["source"]]
+        [
+            r["name"],
+            f"{r['parameters'] / 1e6:.1f} M",
+            f"{r['size'] / 2**20:.0f} MiB",
+            r["licence"],
+            r["path"] if r["cached"] else "not fetched yet",
+            r["source"],
+        ]
         for r in listing()
     ]
     return columns(["checkpoint", "parameters", "size", "licence", "where", "source"], rows)
@@ -184,5 +197,3 @@ def dry_run(experiment: Experiment, stages: list[str]) -> str:
             parts.append(f"{stage}: {experiment.plan(stage, processes, longest).equation}")
     parts.append(f"stages: {' → '.join(stages)}, each evaluated on {experiment.eval.n} {experiment.eval.split} rows")
     return "\n".join(parts)
-
-

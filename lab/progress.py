@@ -2,6 +2,7 @@
 
 import sys
 
+
 class LiveLine:
     """A line that is rewritten in place on a terminal; elsewhere only what `done` says is printed."""
 

@@ -150,7 +150,9 @@ def check_trainable(experiment: Experiment, tasks: dict[str, Task], stages: Sequ
             raise UserError(f"the experiment has no `{stage}:` section: add one, even an empty `{stage}: {{}}`")
         for task in tasks.values():
             if TRAIN not in task.has:
-                raise UserError(f"{task.name} is a benchmark without training rows: it can be evaluated, not trained on")
+                raise UserError(
+                    f"{task.name} is a benchmark without training rows: it can be evaluated, not trained on"
+                )
 
 
 def without(experiment: Experiment, *stages: str) -> Experiment:

@@ -40,7 +40,9 @@ class Recorder(TrainerCallback):
         seconds = time.monotonic() - self.started
         metrics = {our_name(key): value for key, value in logs.items()}
         self.run.log(stage=self.stage, step=state.global_step, seconds=round(seconds, 3), **metrics)
-        shown = [f"{name} {_number(name, metrics[name])}" for name in SHOWN[self.stage] if metrics.get(name) is not None]
+        shown = [
+            f"{name} {_number(name, metrics[name])}" for name in SHOWN[self.stage] if metrics.get(name) is not None
+        ]
         self.line.show(bar(self.stage, state.global_step, state.max_steps, seconds, "  ".join(shown)))
 
 

@@ -44,4 +44,3 @@ def training_row(task: Task, row: Row, renderer: Renderer) -> dict[str, list[int
     """{"input_ids": [T], "labels": [T]}: -100 everywhere but on the assistant's tokens and its end of turn."""
     ids, mask = renderer.target(task.messages(row), task.demonstration(row))
     return {"input_ids": ids, "labels": [token if m else -100 for token, m in zip(ids, mask, strict=True)]}
-
