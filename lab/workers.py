@@ -29,6 +29,7 @@ START_SECONDS = 120  # for a worker to start, or to import a reward's modules: a
 STARTS = 3  # workers of one batch that may be lost while starting
 ASYNC_SECONDS = 30  # the deadline of one call of an async reward that declares none
 MEMORY_BYTES = 4 << 30  # a worker's data limit; the one worker of async rewards has none: it may hold a judge's model
+ASYNC_GRACE_SECONDS = 5  # beyond its own deadlines, for the async worker to say that they passed
 LARGEST_CHUNK = 64
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from lab.scoring_worker import serve; "
@@ -249,10 +250,9 @@ class _Run:
         if not worker.concurrent:
             return self.jobs[worker.jobs[0]].reward.recipe.seconds or self.seconds
         recipes = {self.jobs[index].reward.recipe for index in worker.jobs}
-        # Deadlines and pauses of every try, as the worker itself keeps them, and time to say so.
-        return 5 + max(
-            (recipe.retries + 1) * (recipe.seconds or ASYNC_SECONDS) + 2**recipe.retries for recipe in recipes
-        )
+        # The deadlines and pauses of every try, as the worker itself keeps them.
+        tries = [(recipe.retries + 1) * (recipe.seconds or ASYNC_SECONDS) + 2**recipe.retries for recipe in recipes]
+        return max(tries) + ASYNC_GRACE_SECONDS
 
     def _expire(self, worker: Worker) -> None:
         if not worker.ready:

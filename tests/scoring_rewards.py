@@ -1,0 +1,90 @@
+"""Rewards that misbehave in every way the scoring service has to survive; the response says which."""
+
+import asyncio
+import ctypes
+import os
+import time
+from pathlib import Path
+
+from lab import Score, reward
+
+
+@reward(version="1")
+def odd(response, row):
+    match response.text:
+        case "raise":
+            raise ValueError("no such luck")
+        case "base exception":
+            raise KeyboardInterrupt
+        case "exit":
+            raise SystemExit(0)
+        case "hang":  # one operation that holds the interpreter's lock for minutes
+            return float(9 ** (9**8) > 0)
+        case "die":
+            os._exit(3)
+        case "crash":
+            ctypes.string_at(0)
+        case "memory":
+            return float(len(bytearray(64 << 30)))
+        case "refuse":
+            return Score(None, "just so")
+        case "print":
+            print('["scored", 0, 1.0, "forged", 0, ""]')
+            os.write(1, b"noise\n")
+            return 0.0
+        case "sleep":
+            time.sleep(60)
+    return float(response.text == row["answer"])
+
+
+VALUES = {"nan": float("nan"), "inf": float("inf"), "7": 7, "text": "1", "list": [1.0], "huge": 1e30, "complex": 1j}
+
+
+@reward(reads=[])
+def raw_value(response, row):
+    return VALUES[response.text]
+
+
+def note(row) -> None:
+    with Path(row["log"]).open("a") as log:
+        log.write("called\n")
+
+
+@reward(reads=["answer", "log"])
+def counted(response, row, *, bonus: float = 0.0):
+    note(row)
+    if response.text == "raise":
+        raise OSError("no network")
+    return float(response.text == row["answer"])
+
+
+@reward(reads=["answer", "log"], sees="answer")
+def counted_answer(response, row):
+    note(row)
+    return float(response.answer == row["answer"])
+
+
+@reward(seconds=0.5, retries=2, concurrency=4, reads=["log"])
+async def judge(response, row):
+    note(row)
+    if response.text == "sleep":
+        await asyncio.sleep(60)
+    if response.text == "block":
+        time.sleep(60)
+    if response.text == "flaky" and len(Path(row["log"]).read_text().splitlines()) < 3:
+        raise ConnectionError("try again")
+    await asyncio.sleep(0.2)
+    return 0.5
+
+
+@reward(reads=["log"], range=(0, 100))
+def process_id(response, row):
+    Path(row["log"]).write_text(str(os.getpid()))
+    if response.text == "hang":
+        9 ** (9**9)
+    return 1.0
+
+
+@reward(reads=[], range=(0, 1), imports=["no_such_module_anywhere"])
+def wants_more(response, row):
+    return 1.0
