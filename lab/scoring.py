@@ -90,14 +90,17 @@ class Scorer:
             self._watch_share(graded, keep_going)
         return graded
 
-    def verdicts(self, jobs: Sequence[Job], names: Sequence[str] | None = None) -> list[Verdict]:
-        """Scores with their seconds, one a job; `names` are the rewards' names in the metrics. Cached: 0 seconds."""
+    def verdicts(self, jobs: Sequence[Job], names: Sequence[str] | None = None, lenient: bool = False) -> list[Verdict]:
+        """Scores with their seconds (0 where remembered), one a job; `names` are the rewards' names in the metrics.
+
+        `lenient` makes a value outside its reward's contract an unscorable verdict instead of raising.
+        """
         names = names or [job.reward.recipe.__name__ for job in jobs]
         for job, name in zip(jobs, names, strict=True):
             _check_job(job, name)
         with self._lock:
             started = time.monotonic()
-            verdicts = self._deduplicated(jobs) if self.cached else self._run(jobs)
+            verdicts = self._deduplicated(jobs, lenient) if self.cached else self._run(jobs, lenient)
             self._seconds += time.monotonic() - started
             self._count(jobs, names, verdicts)
         return verdicts
@@ -126,7 +129,7 @@ class Scorer:
             raise ContractError(f"a row belongs to the task {name!r}, which the scorer does not have: {hint}")
         return self.tasks[name]
 
-    def _deduplicated(self, jobs: Sequence[Job]) -> list[Verdict]:
+    def _deduplicated(self, jobs: Sequence[Job], lenient: bool) -> list[Verdict]:
         rows: dict[int, bytes] = {}  # a group's responses share their row object: it is read once
         keys = []
         for job in jobs:
@@ -135,7 +138,7 @@ class Scorer:
             keys.append(_key(job, rows[id(job.row)]))
         known = {key: self._remembered(key) for key in keys}
         new = {key: job for key, job in zip(keys, jobs, strict=True) if known[key] is None}
-        ran = dict(zip(new, self._run(list(new.values())), strict=True))
+        ran = dict(zip(new, self._run(list(new.values()), lenient), strict=True))
         for key, verdict in ran.items():
             if not verdict.fault:  # what the machine broke is tried again the next time
                 self._cache[key] = verdict.score
@@ -144,8 +147,8 @@ class Scorer:
         verdicts = [ran[key] if key in ran else Verdict(known[key]) for key in keys]
         return verdicts
 
-    def _run(self, jobs: Sequence[Job]) -> list[Verdict]:
-        verdicts = self._pool.run(jobs, self.seconds, self.budget)
+    def _run(self, jobs: Sequence[Job], lenient: bool) -> list[Verdict]:
+        verdicts = self._pool.run(jobs, self.seconds, self.budget, lenient)
         self._ran += len(jobs)
         self._took.extend(verdict.seconds for verdict in verdicts)
         return verdicts

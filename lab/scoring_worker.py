@@ -76,8 +76,7 @@ class _Worker:
         try:
             score, fault = checked(reward, reward.score(response, row), row), ""
         except UserError as error:
-            self.say("contract", str(error))
-            return
+            score, fault = Score(None, str(error)), "contract"
         except BaseException as error:  # a reward's timeout may well be a BaseException, and sys.exit() must not pass
             score, fault = Score(None, f"exception: {describe(error)}"), "exception"
         self._verdict(index, score, started, fault)
@@ -93,11 +92,8 @@ class _Worker:
         async def one(index, identity, response, row):
             async with gates[identity]:
                 started = time.perf_counter()
-                try:
-                    score, fault = await self._persist(self.rewards[identity], response, row, seconds)
-                    self._verdict(index, score, started, fault)
-                except UserError as error:
-                    self.say("contract", str(error))
+                score, fault = await self._persist(self.rewards[identity], response, row, seconds)
+                self._verdict(index, score, started, fault)
 
         await asyncio.gather(*(one(*job) for job in jobs))
 
@@ -108,8 +104,8 @@ class _Worker:
                 await asyncio.sleep(BACKOFF_SECONDS * 2 ** (attempt - 1))
             try:
                 return checked(reward, await asyncio.wait_for(reward.score(response, row), limit), row), ""
-            except UserError:
-                raise
+            except UserError as error:
+                return Score(None, str(error)), "contract"
             except TimeoutError:
                 failed = Score(None, f"deadline: over {limit:g} s"), "deadline"
             except BaseException as error:

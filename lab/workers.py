@@ -50,11 +50,11 @@ class Job(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A reward's score, the seconds its call took, and whether the machine rather than the reward ended it."""
+    """A reward's score, the seconds its call took, and what ended it where that was not the reward's own verdict."""
 
     score: Score
     seconds: float = 0.0
-    fault: str = ""  # "exception", "deadline", "died" or "budget"
+    fault: str = ""  # "exception", "deadline", "died", "budget"; "contract" where the caller collects those
 
 
 @dataclass(eq=False)
@@ -135,12 +135,15 @@ class Pool:
         self.count, self.environment = count, dict(environment or {})
         self.owner, self.workers, self.selector = os.getpid(), [], selectors.DefaultSelector()
 
-    def run(self, jobs: Sequence[Job], seconds: float, budget: float) -> list[Verdict]:
-        """Every job's verdict, in order. seconds: the deadline of one call; budget: of all of them together."""
+    def run(self, jobs: Sequence[Job], seconds: float, budget: float, lenient: bool = False) -> list[Verdict]:
+        """Every job's verdict, in order. seconds: the deadline of one call; budget: of all of them together.
+
+        A value outside its reward's contract raises ContractError; `lenient` makes it an unscorable verdict.
+        """
         if os.getpid() != self.owner:  # a forked child must not talk to its parent's workers
             self.__init__(self.count, self.environment)
         try:
-            return _Run(self, jobs, seconds, time.monotonic() + budget).verdicts()
+            return _Run(self, jobs, seconds, time.monotonic() + budget, lenient).verdicts()
         except BaseException:
             for worker in [worker for worker in self.workers if worker.jobs or not worker.ready]:
                 self.discard(worker)
@@ -166,8 +169,8 @@ class Pool:
 class _Run:
     """One batch on its way through the pool."""
 
-    def __init__(self, pool: Pool, jobs: Sequence[Job], seconds: float, until: float):
-        self.pool, self.jobs, self.seconds, self.until = pool, jobs, seconds, until
+    def __init__(self, pool: Pool, jobs: Sequence[Job], seconds: float, until: float, lenient: bool):
+        self.pool, self.jobs, self.seconds, self.until, self.lenient = pool, jobs, seconds, until, lenient
         self.results: dict[int, Verdict] = {}
         self.stillborn = 0
         self.identities = [job.reward.identity for job in jobs]
@@ -234,10 +237,10 @@ class _Run:
         for kind, *content in messages:
             if kind == "failed":
                 raise UserError(f"a scoring worker cannot load the rewards: {content[0]}")
-            if kind == "contract":
-                raise ContractError(content[0])
             if kind == "scored":
                 index, value, reason, seconds, fault = content
+                if fault == "contract" and not self.lenient:
+                    raise ContractError(reason)
                 worker.jobs.remove(index)
                 self.results[index] = Verdict(Score(value, reason), seconds, fault)
             else:  # "ready" or "loaded"
