@@ -1,0 +1,40 @@
+"""Settings that must stand before torch is imported, and the fixtures that several tests share."""
+
+import os
+
+# One thread: with another process busy, two spin against each other and take five times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def lab():
+    """Runs the real command: lab("run", "smoke", cwd=…) → CompletedProcess with text output."""
+
+    def run(*arguments, cwd=None, timeout=300, **options):
+        command = [sys.executable, "-m", "lab", *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The tiny checkpoint's folder."""
+    from lab.packaged import fetch
+
+    return fetch("tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_renderer(tiny):
+    from lab.config import Experiment, Model
+    from lab.stages.pipeline import load_renderer
+
+    return load_renderer(Experiment("test", Model(str(tiny)), {"digits": 1.0}), tiny)

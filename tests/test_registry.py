@@ -1,0 +1,88 @@
+"""Registry: names, paths, and what is told when neither leads anywhere."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from lab.errors import UserError
+from lab.registry import load_reward, load_task, task_names
+
+TASK = """
+from lab import Task, reward
+from helper_of_the_task import PLUS
+
+@reward(reads=["answer"])
+def mine(response, row):
+    return float(response.answer == row["answer"])
+
+def rows(split, rng):
+    yield from ({"question": str(n), "answer": str(n + PLUS)} for n in range(50))
+
+task = Task(rows=rows, prompt="{question}", rewards={"correct": mine()})
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "helper_of_the_task.py").write_text("PLUS = 1\n")
+    (tmp_path / "mytask.py").write_text(TASK)
+    return tmp_path / "mytask.py"
+
+
+def test_bundled_tasks_are_found_by_name():
+    assert "arithmetic" in task_names() and load_task("arithmetic").name == "arithmetic"
+
+
+def test_a_task_file_may_import_its_neighbour(file):
+    task = load_task(str(file))
+    assert task.name == "mytask" and task.sample("train", 1)[0]["task"] == "mytask"
+
+
+def test_a_reward_of_a_file_unpickles_in_a_process_that_loaded_the_file(file, tmp_path):
+    (tmp_path / "r.pickle").write_bytes(pickle.dumps(load_task(str(file)).rewards["correct"]))
+    program = (
+        "import pickle; from lab import Response; from lab.registry import load_file;"
+        f"load_file({str(file)!r}); r = pickle.load(open({str(tmp_path / 'r.pickle')!r}, 'rb'));"
+        "print(r.score(Response('2'), {'answer': '2'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "1.0\n"
+
+
+def test_rewards_by_module_function_and_file(file):
+    assert repr(load_reward("numeric").recipe) == "rewards.numeric:numeric_answer"
+    assert load_reward("numeric:numeric_answer") == load_reward("numeric")
+    assert load_reward(str(file)).recipe.__name__ == "mine"
+
+
+@pytest.mark.parametrize(
+    "spec, said",
+    [("arithmetc", "did you mean 'arithmetic'"), ("zzz", "there are arithmetic"), ("no/such.py", "there is no file")],
+)
+def test_an_unknown_task_names_what_there_is(spec, said):
+    with pytest.raises(UserError, match=said):
+        load_task(spec)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("x = 1\ndef f(:\n", r"bad.py:2: syntax error"),
+        ("x = 1\n\nundefined_name\n", r"bad.py:3: NameError"),
+        ("import not_a_module\n", r"bad.py:1: ModuleNotFoundError"),
+        ("x = 1\n", "defines no task"),
+        ("from lab import Task\ntask = Task(rows=None, prompt='', rewards={'a': lambda r, w: 1})", "no reward"),
+    ],
+)
+def test_a_broken_file_is_told_by_line(tmp_path, text, said):
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said):
+        load_task(str(path))
+
+
+def test_an_unknown_reward_of_a_module():
+    with pytest.raises(UserError, match="did you mean 'numeric_answer'"):
+        load_reward("numeric:numeric_anser")
