@@ -1,0 +1,264 @@
+"""Whether an answer's tree says the same as the gold's: like with like, and evaluated as far."""
+
+from fractions import Fraction
+
+from rewards._math_forms import is_literal, undone
+from rewards._math_reader import Node
+from rewards._math_sets import FLIPPED, real_set, same
+from rewards._math_values import Refused, close, exact, precise, quick, symbols
+
+SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "call", "degree"}
+COLLECTIONS = {"list", "set", "empty"}
+REALS = {"interval", "tuple", "bracket", "union", "intersection", "difference", "rel", "list", "field", "empty", "set"}
+MAX_ITEMS = 200
+NEEDED_POINTS = 4
+# Values given to symbols: an odd mix of sizes and signs, so that two different formulas meet at none of them.
+SAMPLES = [Fraction(n, d) for n, d in ((7, 5), (13, 8), (29, 11), (5, 13), (-9, 7), (-23, 6), (37, 10), (-3, 11))]
+
+
+def equal(gold: Node, answer: Node) -> bool:
+    """Whether `answer` is `gold`, committed and evaluated. Never raises for what cannot be told: that is False."""
+    if gold.kind == answer.kind == "rel" and _relations_equal(gold, answer):
+        return True
+    gold_name, gold = value_of(gold)
+    name, answer = value_of(answer)
+    if None not in (gold_name, name) and gold_name != name and _single(gold_name) and _single(name):
+        return False
+    return _equal(_expanded(gold), _expanded(answer))
+
+
+def value_of(node: Node) -> tuple[Node | None, Node]:
+    """Takes off the name that a value is given: `x = 3`, `f(x) = x^2`, `x \\in S`, `x = 1 or x = 2` → (name, value)."""
+    if node.kind == "rel" and len(node.parts) == 2:
+        left, right = node.parts
+        if node.data == ("in",) and left.kind == "sym":
+            return left, right
+        if node.data[0] in "=~":
+            if _is_name(left):
+                return left, right
+            if _is_name(right) and left.kind in SCALARS and not symbols(left):
+                return right, left
+    if node.kind == "list":
+        named = [value_of(part) for part in node.parts]
+        names = {name for name, _ in named if name is not None}
+        if len(names) == 1 and named[0][0] is not None:
+            return named[0][0], Node("list", tuple(value for _, value in named), node.data)
+    return None, node
+
+
+def _is_name(node: Node) -> bool:
+    """A name rather than a value: x, f(x), AB, a + b; no plain number among what it is made of."""
+    if node.kind == "sym":
+        return True
+    if node.kind == "mul" and node.parts[0].kind == "sym":
+        return all(part.kind in ("sym", "tuple") for part in node.parts) or len(node.parts) == 2
+    return node.kind == "add" and all(_is_name(part) for part in node.parts)
+
+
+def _single(node: Node) -> bool:
+    return node.kind == "sym"
+
+
+def _expanded(node: Node) -> Node:
+    """`a ± b` as the list of its two values, also inside a list or a set."""
+    if node.kind in ("list", "set"):
+        parts = [_expanded(part) for part in node.parts]
+        flat = [inner for part in parts for inner in (part.parts if part.kind == "list" else (part,))]
+        return Node(node.kind, tuple(flat), node.data)
+    if node.kind in SCALARS | {"pm", "mp"} and _has_sign(node):
+        return Node("list", (_signed(node, 1), _signed(node, -1)), (",",))
+    return node
+
+
+def _has_sign(node: Node) -> bool:
+    return node.kind in ("pm", "mp") or any(_has_sign(part) for part in node.parts)
+
+
+def _signed(node: Node, sign: int) -> Node:
+    parts = tuple(_signed(part, sign) for part in node.parts)
+    if node.kind in ("pm", "mp"):
+        positive = (node.kind == "pm") == (sign > 0)
+        if parts[0].kind == "num":
+            return parts[0] if positive else Node("num", data=-parts[0].data)
+        return parts[0] if positive else Node("neg", parts)
+    return node._replace(parts=parts)
+
+
+def _equal(gold: Node, answer: Node) -> bool:
+    if gold.kind in SCALARS and answer.kind in SCALARS:
+        return scalars_equal(gold, answer)
+    if gold.kind in COLLECTIONS and not any(part.kind == "rel" for part in gold.parts):
+        return _collections_equal(gold, answer)
+    if gold.kind == answer.kind in ("tuple", "bracket", "ratio", "matrix", "interval") and gold.data == answer.data:
+        return len(gold.parts) == len(answer.parts) and all(map(_ends_equal, gold.parts, answer.parts))
+    if gold.kind == answer.kind in ("based", "field", "text"):
+        return gold == answer
+    if {gold.kind, answer.kind} == {"text", "sym"}:
+        return gold.data == answer.data
+    if gold.kind in REALS and answer.kind in REALS and "set" not in (gold.kind, answer.kind):
+        left, right = real_set(gold), real_set(answer)
+        if left is not None and right is not None:
+            return _same_variable(gold, answer) and same(left, right)
+    if gold.kind == answer.kind == "rel":
+        return _relations_equal(gold, answer)
+    if gold.kind == answer.kind == "list":
+        return len(gold.parts) == len(answer.parts) and _matched(gold.parts, answer.parts)
+    return False
+
+
+def _ends_equal(gold: Node, answer: Node) -> bool:
+    """Items of a tuple or ends of an interval, where infinity is a value of its own."""
+    infinite = _infinity(gold), _infinity(answer)
+    return infinite[0] == infinite[1] if any(infinite) else _equal(gold, answer)
+
+
+def _infinity(node: Node) -> int:
+    if node.kind == "neg":
+        return -_infinity(node.parts[0])
+    return int(node == Node("const", data="inf"))
+
+
+def _same_variable(gold: Node, answer: Node) -> bool:
+    names = symbols(gold), symbols(answer)
+    return names[0] == names[1] or not all(names)
+
+
+# ---- scalars
+
+
+def scalars_equal(gold: Node, answer: Node) -> bool:
+    """Two numbers or formulas of one value, the answer evaluated as far as the gold is."""
+    if _infinity(gold) or _infinity(answer):
+        return _infinity(gold) == _infinity(answer)
+    if gold == answer:
+        return True
+    if not symbols(answer) <= symbols(gold):
+        return False
+    left = exact(gold)
+    if left is not None:
+        right = exact(answer)
+        if right is None:
+            return False
+        return left == right and _written_out(gold, left, answer)
+    return _agree(gold, answer) and undone(answer) <= undone(gold)
+
+
+def _written_out(gold: Node, value: Fraction, answer: Node) -> bool:
+    if not is_literal(gold):  # the gold itself stands as an expression
+        return is_literal(answer) or undone(answer) <= undone(gold)
+    return is_literal(answer) and not (value.denominator == 1 and answer.kind != "num")
+
+
+def _agree(gold: Node, answer: Node) -> bool:
+    """Whether two formulas have one value wherever the gold is defined: first in doubles, then to 45 digits."""
+    names = sorted(symbols(gold))
+    points = [{name: SAMPLES[(i + 3 * k) % len(SAMPLES)] + Fraction(k, 17) for k, name in enumerate(names)}
+              for i in range(len(SAMPLES))] if names else [{}]  # fmt: skip
+    for point in points:
+        a, b = quick(gold, point), quick(answer, point)
+        if a is not None and b is not None and abs(a - b) > 1e-6 * max(abs(a), abs(b), 1e-6) and _counts(a, gold):
+            return False
+    agreeing = 0
+    for point in points:
+        try:
+            value = precise(gold, point)
+        except Refused:
+            continue
+        if not _counts(value, gold):
+            continue
+        try:
+            if not close(value, precise(answer, point), scale=max(abs(value), 1)):
+                return False
+        except Refused:
+            return False
+        agreeing += 1
+    return agreeing >= (NEEDED_POINTS if names else 1) or (0 < agreeing == _defined(points, gold) > 1)
+
+
+def _defined(points, gold: Node) -> int:
+    return sum(quick(gold, point) is not None for point in points)
+
+
+def _counts(value, gold: Node) -> bool:
+    """A point at which a real formula of symbols turns complex is outside its domain."""
+    return value.imag == 0 or abs(value.imag) < 1e-30 * abs(value) or not symbols(gold) or _has_i(gold)
+
+
+def _has_i(node: Node) -> bool:
+    return node == Node("const", data="i") or any(_has_i(part) for part in node.parts)
+
+
+# ---- collections and relations
+
+
+def _collections_equal(gold: Node, answer: Node) -> bool:
+    if answer.kind in SCALARS and gold.kind == "set" and len(gold.parts) == 1:
+        return _equal(gold.parts[0], answer)
+    if answer.kind not in COLLECTIONS:
+        return False
+    if gold.kind == answer.kind == "set":
+        gold, answer = _distinct(gold), _distinct(answer)
+    return len(gold.parts) == len(answer.parts) <= MAX_ITEMS and _matched(gold.parts, answer.parts)
+
+
+def _distinct(node: Node) -> Node:
+    kept: list[Node] = []
+    for part in node.parts[: MAX_ITEMS + 1]:
+        if part not in kept:
+            kept.append(part)
+    return node._replace(parts=tuple(kept))
+
+
+def _matched(gold: tuple[Node, ...], answer: tuple[Node, ...]) -> bool:
+    """Whether the items are the same in some order; equality is transitive, so the first match will do."""
+    rest = list(answer)
+    for item in gold:
+        match = next((i for i, other in enumerate(rest) if _ends_equal(item, other)), None)
+        if match is None:
+            return False
+        del rest[match]
+    return not rest
+
+
+def _relations_equal(gold: Node, answer: Node) -> bool:
+    if len(gold.parts) != len(answer.parts):
+        return False
+    mirrored = tuple(FLIPPED.get(relation, relation) for relation in reversed(answer.data))
+    for relations, parts in ((answer.data, answer.parts), (mirrored, answer.parts[::-1])):
+        if relations == gold.data and all(map(_ends_equal, gold.parts, parts)):
+            return True
+    if len(gold.parts) != 2 or not all(part.kind in SCALARS for part in (*gold.parts, *answer.parts)):
+        return False
+    if _solved(gold) or symbols(gold) != symbols(answer):
+        return False
+    for relations, parts in ((answer.data, answer.parts), (mirrored, answer.parts[::-1])):
+        if relations == gold.data and _proportional(_difference(gold.parts), _difference(parts), gold.data[0]):
+            return True
+    return False
+
+
+def _solved(node: Node) -> bool:
+    """x = 3 is solved, and 2x = 6 is only its question; y = 2x + 1 has many equal forms."""
+    left, right = node.parts
+    return (left.kind == "sym" and not symbols(right)) or (right.kind == "sym" and not symbols(left))
+
+
+def _difference(parts: tuple[Node, ...]) -> Node:
+    return Node("add", (parts[0], Node("neg", (parts[1],))))
+
+
+def _proportional(gold: Node, answer: Node, relation: str) -> bool:
+    """Whether answer / gold is one constant; above 0 where the relation is an inequality."""
+    names, ratios = sorted(symbols(gold)), []
+    for i in range(len(SAMPLES)):
+        point = {name: SAMPLES[(i + 3 * k) % len(SAMPLES)] + Fraction(k, 17) for k, name in enumerate(names)}
+        try:
+            a, b = precise(gold, point), precise(answer, point)
+        except Refused:
+            continue
+        if not a or not b:
+            return False
+        ratios.append(b / a)
+    if len(ratios) < NEEDED_POINTS or not all(close(ratios[0], ratio) for ratio in ratios):
+        return False
+    return relation in ("=", "!=") or (ratios[0].imag == 0 and ratios[0].real > 0)

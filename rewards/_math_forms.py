@@ -1,0 +1,88 @@
+"""What a writer left undone: an answer must be evaluated as far as the gold is, or the question itself would do."""
+
+from fractions import Fraction
+from itertools import combinations
+
+from rewards._math_reader import Node
+from rewards._math_values import exact, quick, symbols
+
+
+def undone(node: Node) -> set[str]:
+    """The kinds of operation in a tree that exact arithmetic would carry out at once: empty for an evaluated answer.
+
+    "arithmetic" on two plain numbers, "power" of a number, "function" names over constants, "like terms" and "radicals"
+    that one would combine.
+    """
+    found = set().union(*(undone(part) for part in node.parts))
+    if node.kind in ("add", "mul", "div", "pow", "root", "neg", "call", "degree"):
+        found |= _marks(node)
+    return found
+
+
+def is_literal(node: Node) -> bool:
+    """A number as one writes it: 42, -1.5, 3/4, -3/4."""
+    if node.kind == "neg":
+        node = node.parts[0]
+    if node.kind == "div":
+        top, bottom = node.parts
+        return _whole(top.parts[0] if top.kind == "neg" else top) and _whole(bottom)
+    return node.kind == "num"
+
+
+def _whole(node: Node) -> bool:
+    return node.kind == "num" and node.data.denominator == 1
+
+
+def _marks(node: Node) -> set[str]:
+    if node.kind == "call":
+        return {f"function {node.data}"} if not symbols(node) else set()
+    if node.kind == "degree":
+        return set()
+    rational = [part for part in node.parts if exact(part) is not None]
+    if node.kind in ("add", "mul"):
+        marks = {"arithmetic"} if len(rational) > 1 else set()
+        if node.kind == "mul" and any(exact(part) in (0, 1) for part in rational):
+            marks.add("arithmetic")
+        if node.kind == "add" and any(exact(part) == 0 for part in rational):
+            marks.add("arithmetic")
+        return marks | (_combinable(node) if not symbols(node) else set())
+    if len(rational) < len(node.parts):
+        return {"power"} if node.kind == "pow" and _is_radical(node.parts[0]) and _is_int(node.parts[1]) else set()
+    if node.kind == "neg":
+        return {"arithmetic"} if node.parts[0].kind == "neg" else set()
+    if node.kind == "div":
+        whole = exact(node)
+        plain = all(_whole(part.parts[0] if part.kind == "neg" else part) for part in node.parts)
+        return {"arithmetic"} if not plain or whole is None or whole.denominator == 1 else set()
+    value = quick(node, {})
+    if node.kind == "pow":
+        return {"power"} if _is_int(node.parts[1]) or _is_rational(value) else set()
+    return {"root"} if _is_rational(value) else set()
+
+
+def _combinable(node: Node) -> set[str]:
+    """Constants that one would add up (2π + 3π) or multiply out (√2 · √3)."""
+    if node.kind == "mul":
+        return {"radicals"} if sum(map(_is_radical, node.parts)) > 1 else set()
+    values = [quick(part, {}) for part in node.parts]
+    for a, b in combinations([value for value in values if value], 2):
+        if _is_rational(a / b):
+            return {"like terms"}
+    return set()
+
+
+def _is_radical(node: Node) -> bool:
+    return node.kind == "root" or (node.kind == "const" and node.data == "i")
+
+
+def _is_int(node: Node) -> bool:
+    value = exact(node)
+    return value is not None and value.denominator == 1
+
+
+def _is_rational(value: complex | None) -> bool:
+    """Whether a double is a fraction with a small denominator, as far as a double can tell."""
+    if value is None or abs(value.imag) > 1e-12 * abs(value) or not abs(value) < 1e6:
+        return False
+    near = Fraction(value.real).limit_denominator(1000)
+    return abs(value.real - near) <= 1e-12 * max(1.0, abs(value))

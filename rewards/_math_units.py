@@ -1,0 +1,146 @@
+"""Units behind (or a currency sign before) a number: 10 km, 5 m/s^2, 45°, 50 %, $3.50, 12 apples."""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+from rewards._math_tokens import Token, Unreadable
+
+
+class Unit(NamedTuple):
+    """dimension: sorted (base, exponent) pairs; factor: its size in base units.
+
+    droppable  the bare number means the same: "12 apples" and "12", "45°" and "45", but not "5 million" and "5"
+    """
+
+    dimension: tuple[tuple[str, int], ...]
+    factor: Fraction
+    droppable: bool = True
+
+
+def _scaled(base: str, names: dict[str, object]) -> dict[str, tuple[str, Fraction]]:
+    return {name: (base, Fraction(factor)) for spelled, factor in names.items() for name in spelled.split()}
+
+
+UNITS: dict[str, tuple[str, Fraction]] = {
+    **_scaled("m", {
+        "m meter meters metre metres": 1, "km kilometer kilometers kilometre kilometres": 1000, "dm decimeter": "0.1",
+        "cm centimeter centimeters centimetre centimetres": "0.01", "mm millimeter millimeters millimetre": "0.001",
+        "nm nanometers": "1e-9", "inch inches": "0.0254", "ft foot feet": "0.3048", "yd yard yards": "0.9144",
+        "mi mile miles": "1609.344",
+    }),
+    **_scaled("kg", {
+        "kg kilogram kilograms": 1, "g gram grams": "0.001", "mg milligram milligrams": "1e-6",
+        "ton tons tonne tonnes": 1000, "lb lbs pound pounds": "0.45359237", "oz ounce ounces": "0.028349523125",
+    }),
+    **_scaled("s", {
+        "s sec secs second seconds": 1, "ms millisecond milliseconds": "0.001", "min mins minute minutes": 60,
+        "h hr hrs hour hours": 3600, "day days": 86400, "week weeks": 604800,
+    }),
+    **_scaled("litre", {"l L liter liters litre litres": 1, "ml mL milliliter milliliters millilitre": "0.001"}),
+    **_scaled("dollar", {"dollar dollars usd USD": 1, "cent cents": "0.01"}),
+    **_scaled("euro", {"euro euros EUR": 1}),
+    **_scaled("pound sterling", {"GBP": 1}),
+    **_scaled("N", {"N newton newtons": 1}), **_scaled("J", {"J joule joules": 1, "kJ": 1000}),
+    **_scaled("W", {"W watt watts": 1, "kW": 1000}), **_scaled("Pa", {"Pa pascal pascals": 1, "kPa": 1000}),
+    **_scaled("Hz", {"Hz hertz": 1, "kHz": 1000}), **_scaled("V", {"V volt volts": 1}),
+    **_scaled("K", {"K kelvin": 1}), **_scaled("mol", {"mol mole moles": 1}),
+    **_scaled("year", {"year years yr yrs": 1, "month months": Fraction(1, 12)}),
+    **_scaled("degree", {"degree degrees deg": 1}), **_scaled("radian", {"rad radian radians": 1}),
+    **_scaled("percent", {"percent percentage pct": 1}),
+    **_scaled("", {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+                   "dozen": 12}),
+}  # fmt: skip
+POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3}
+UNIT_WORD = {"unit", "units", "square", "cubic", "sq"}
+
+# Words that are no unit: what they stand beside is hedged, negated or another value.
+STOP_WORDS = set(
+    "a an about above almost also and another answer any approx approximately around assuming at barely because below "
+    "between but by correct could depending does else equals except exactly false few for from given greater half "
+    "hence however i if impossible in incorrect infinitely instead is isn it its just least less likely many may maybe "
+    "might minus mod modulo more most nearly neither no none nor not number off often only or otherwise over perhaps "
+    "plus possible possibly probably quarter rather roughly several should since so some sometimes sorry than that the "
+    "then there third this though thus times to total true twice uncertain under undefined unknown unless unsure until "
+    "wait was when where which while with without would wrong yes you zero one two three four five six seven eight nine "
+    "ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety half double triple".split()
+)
+
+
+def read_unit(rest: list[Token]) -> Unit | None:
+    """The unit that the tokens `rest` are; None for no tokens. Raises Unreadable for anything else."""
+    words = _words(rest)
+    if not words:
+        return None
+    if len(words) > 12:
+        raise Unreadable("too many words for a unit")
+    exponents: dict[str, int] = {}
+    factor, sign, pending, last, unknown, multiplied = Fraction(1), 1, 1, "", [], False
+    for word in words:
+        if word in ("/", "per"):
+            sign, last = -1, ""
+        elif isinstance(word, int):
+            if not last:
+                raise Unreadable("a power of no unit")
+            factor *= UNITS.get(last, ("", Fraction(1)))[1] ** (sign * (word - 1))
+            exponents[_base(last)] += sign * (word - 1)
+        elif word in POWERS and (last and word.endswith("ed")):
+            factor *= UNITS.get(last, ("", Fraction(1)))[1] ** (sign * (POWERS[word] - 1))
+            exponents[_base(last)] += sign * (POWERS[word] - 1)
+        elif word in POWERS:
+            pending = POWERS[word]
+        elif word in ("unit", "units"):  # "12 square units" says no more than 12
+            last, pending = "", 1
+        elif word in UNITS:
+            base, size = UNITS[word]
+            factor *= size ** (sign * pending)
+            multiplied |= not base
+            if base:
+                exponents[base] = exponents.get(base, 0) + sign * pending
+            last, pending = word, 1
+        else:
+            unknown.append(_noun(word))
+            exponents[unknown[-1]] = sign
+            last = word
+    if len(unknown) > 3:
+        raise Unreadable("too many words for a unit")
+    dimension = tuple(sorted((base, power) for base, power in exponents.items() if power))
+    return Unit(dimension, factor, droppable=not multiplied)
+
+
+def _base(word: str) -> str:
+    return UNITS[word][0] if word in UNITS else _noun(word)
+
+
+def _noun(word: str) -> str:
+    word = word.lower()
+    if word in STOP_WORDS or not word.replace("-", "").isalpha():
+        raise Unreadable(f"{word!r} is no unit")
+    return word[:-1] if word.endswith("s") and len(word) > 3 else word
+
+
+def _words(rest: list[Token]) -> list[str | int]:
+    words: list[str | int] = []
+    raising = False
+    for token in rest:
+        value = str(token.value)
+        if token.kind == "num" and raising and token.value.denominator == 1 and 1 <= token.value <= 9:
+            words.append(int(token.value))
+            raising = False
+        elif token.kind == "op" and value in "{}":
+            continue
+        elif token.kind == "op" and value == "^" and words and not raising:
+            raising = True
+        elif raising and value == "circ":
+            words.append("degree")
+            raising = False
+        elif token.kind == "op" and value == "%":
+            words.append("percent")
+        elif token.kind == "op" and value == "/":
+            words.append("/")
+        elif token.kind == "command" and value in ("cdot", "times") and words:
+            continue
+        elif token.kind in ("text", "word", "name"):
+            words += value.strip(" .,").replace("/", " / ").split()
+        else:
+            raise Unreadable(f"{value!r} is no unit")
+    return words

@@ -1,0 +1,235 @@
+"""What a scalar tree is worth: exactly where it is rational, else to 60 digits at given values of its symbols."""
+
+import cmath
+import math
+from fractions import Fraction
+
+from rewards._math_reader import Node
+
+DIGITS = 60
+MAX_BITS = 20_000  # of an exact numerator or denominator
+MAX_LOG = 100_000.0  # |ln| of the largest magnitude computed: e^100000
+MAX_ARGUMENT = 1e30  # of a trigonometric function: more would need more digits than we carry
+MAX_FACTORIAL = 2_000
+
+
+class Refused(ArithmeticError):
+    """Too large to be worked out, or undefined here."""
+
+
+def exact(node: Node) -> Fraction | None:
+    """The value of a tree of rational numbers and + - * / and whole powers; None for any other, or a huge one."""
+    try:
+        return _exact(node)
+    except (Refused, ZeroDivisionError):
+        return None
+
+
+def _exact(node: Node) -> Fraction:
+    if node.kind == "num":
+        return node.data
+    if node.kind not in ("neg", "add", "mul", "div", "pow"):
+        raise Refused(node.kind)
+    values = [_exact(part) for part in node.parts]
+    if node.kind == "neg":
+        value = -values[0]
+    elif node.kind == "add":
+        value = sum(values)
+    elif node.kind == "mul":
+        value = math.prod(values, start=Fraction(1))
+    elif node.kind == "div":
+        value = values[0] / values[1]
+    else:
+        base, power = values
+        size = max(base.numerator.bit_length(), base.denominator.bit_length())
+        if power.denominator != 1 or abs(power) * size > MAX_BITS:
+            raise Refused("a power too large, or a root")
+        value = base ** int(power)
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
+        raise Refused("too many digits")
+    return value
+
+
+def symbols(node: Node) -> set[str]:
+    """The names of a tree's free symbols."""
+    if node.kind == "sym":
+        return {node.data}
+    return set().union(*(symbols(part) for part in node.parts))
+
+
+def quick(node: Node, point: dict[str, Fraction]) -> complex | None:
+    """The tree's value in double precision; None where that cannot be told (overflow, a pole, a factorial)."""
+    try:
+        value = complex(_numeric(node, point, cmath))
+    except (ArithmeticError, ValueError, TypeError):
+        return None
+    return value if cmath.isfinite(value) else None
+
+
+def precise(node: Node, point: dict[str, Fraction]):
+    """The tree's value as an mpmath number of 60 digits. Raises Refused where there is none."""
+    import mpmath
+
+    with mpmath.workdps(DIGITS):
+        try:
+            value = mpmath.mpmathify(_numeric(node, point, mpmath))
+        except (ArithmeticError, ValueError, TypeError) as error:
+            raise Refused(str(error)) from None
+        if not mpmath.isfinite(value):
+            raise Refused("no finite value")
+        return value
+
+
+def close(a, b, scale=None) -> bool:
+    """Whether two mpmath numbers agree to 45 digits of the larger."""
+    import mpmath
+
+    with mpmath.workdps(DIGITS):
+        size = max(abs(a), abs(b)) if scale is None else scale
+        return abs(a - b) <= size * mpmath.mpf(10) ** -45
+
+
+def _numeric(node: Node, point, m):
+    """One recursion for both precisions: `m` is cmath or mpmath."""
+    kind = node.kind
+    if kind == "num":
+        return _number(node.data, m)
+    if kind == "sym":
+        return _number(point[node.data], m)
+    if kind == "const":
+        if node.data == "inf":
+            raise Refused("infinite")
+        return {"pi": m.pi, "e": m.e, "i": 1j}[node.data] * 1
+    values = [_numeric(part, point, m) for part in node.parts]
+    if kind == "neg":
+        return -values[0]
+    if kind == "add":
+        return sum(values[1:], values[0])
+    if kind == "mul":
+        return math.prod(values[1:], start=values[0])
+    if kind == "div":
+        return values[0] / values[1]
+    if kind == "degree":
+        return values[0] * m.pi / 180
+    if kind == "pow":
+        return _power(*values, m)
+    if kind == "root":
+        return _root(*values, m)
+    if kind == "call" and node.data in _CALLS:
+        return _CALLS[node.data](m, *values)
+    raise Refused(f"no value for {kind} {node.data}")
+
+
+def _number(value: Fraction, m):
+    if m is cmath:
+        return value.numerator / value.denominator
+    return m.mpf(value.numerator) / value.denominator
+
+
+def _power(base, power, m):
+    if base == 0:
+        if power == 0:
+            raise Refused("0^0")
+        if _real(power) < 0:
+            raise Refused("a power of 0")
+        return base
+    if abs(power) * abs(_log_size(base, m)) > MAX_LOG:
+        raise Refused("a power too large")
+    if m is cmath and isinstance(base, float) and base < 0 and not float(_real(power)).is_integer():
+        base = complex(base)
+    return base**power
+
+
+def _log_size(value, m) -> float:
+    size = abs(value)
+    return float(m.log(size).real) if m is cmath else float(m.log(size)) or 1.0
+
+
+def _root(value, degree, m):
+    whole = _real(degree)
+    if whole != int(whole) or not 1 < whole <= 100:
+        raise Refused("a root of such a degree")
+    if _imaginary(value) == 0 and _real(value) < 0 and int(whole) % 2:
+        return -_power(-_real(value), 1 / degree if m is cmath else m.mpf(1) / degree, m)
+    if whole == 2:
+        return m.sqrt(value)
+    return _power(value, 1 / degree if m is cmath else m.mpf(1) / degree, m)
+
+
+def _real(value):
+    return value.real
+
+
+def _imaginary(value):
+    return value.imag
+
+
+def _whole(value) -> int:
+    """`value` as an int. Raises Refused where it is none."""
+    if _imaginary(value) != 0 or abs(value) > 1e15 or _real(value) != int(_real(value)):
+        raise Refused("a whole number was due")
+    return int(_real(value))
+
+
+def _ordered(value):
+    if _imaginary(value) != 0:
+        raise Refused("a complex number has no order")
+    return _real(value)
+
+
+def _trigonometric(name: str, inverted: bool = False):
+    def apply(m, x):
+        if abs(x) > MAX_ARGUMENT:
+            raise Refused("an argument too large")
+        value = getattr(m, name)(x)
+        return 1 / value if inverted else value
+
+    return apply
+
+
+def _exponential(m, x):
+    if abs(x) > MAX_LOG:
+        raise Refused("a power too large")
+    return m.exp(x)
+
+
+def _hyperbolic(name: str):
+    def apply(m, x):
+        if abs(x) > MAX_LOG:
+            raise Refused("a power too large")
+        return getattr(m, name)(x)
+
+    return apply
+
+
+def _factorial(m, n):
+    if m is cmath or abs(n) > MAX_FACTORIAL:
+        raise Refused("a factorial")
+    return m.factorial(n)
+
+
+def _binomial(m, n, k):
+    if m is cmath or max(abs(n), abs(k)) > MAX_FACTORIAL:
+        raise Refused("a binomial")
+    return m.binomial(n, k)
+
+
+def _floor(m, x):
+    return math.floor(_ordered(x)) if m is cmath else m.floor(_ordered(x))
+
+
+def _log(m, x, base=None):
+    return m.log(x) if base is None else m.log(x) / m.log(base)
+
+
+_CALLS = {
+    **{name: _trigonometric(name) for name in ("sin", "cos", "tan")},
+    **{name: _trigonometric(of, inverted=True) for name, of in {"sec": "cos", "csc": "sin", "cot": "tan"}.items()},
+    **{f"arc{name}": _trigonometric(f"a{name}") for name in ("sin", "cos", "tan")},
+    **{name: _hyperbolic(name) for name in ("sinh", "cosh", "tanh")},
+    "ln": _log, "log": _log, "log10": lambda m, x: _log(m, x, 10), "exp": _exponential,
+    "abs": lambda m, x: abs(x), "factorial": _factorial, "binom": _binomial,
+    "floor": _floor, "ceil": lambda m, x: -_floor(m, -x),
+    "max": lambda m, *x: max(map(_ordered, x)), "min": lambda m, *x: min(map(_ordered, x)),
+    "gcd": lambda m, *x: math.gcd(*map(_whole, x)), "lcm": lambda m, *x: math.lcm(*map(_whole, x)),
+}  # fmt: skip

@@ -1,0 +1,234 @@
+"""math: the answer is mathematically the gold: numbers, formulas, sets, intervals, equations, matrices, units, words."""
+
+import re
+from functools import lru_cache
+
+from lab import Score, reward
+from lab.response import TAIL_CHARACTERS, region_contents
+from rewards._math_compare import equal
+from rewards._math_forms import is_literal
+from rewards._math_reader import Node, number, read
+from rewards._math_tokens import Unreadable, tokens
+from rewards._math_units import STOP_WORDS, Unit, read_unit
+from rewards._math_values import exact
+
+MAX_CHARACTERS = 2_000
+MAX_INTEGER = 50_000  # characters of a plain integer, which is compared as text
+
+_INTEGER = re.compile(r"([+-]?)0*(\d+)")
+_WRAPPERS = re.compile(
+    r"\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\(?:boxed|fbox)\s*\{(.*)\}|<answer>(.*)</answer>|\\displaystyle(.*)",
+    re.DOTALL,
+)
+_STATED = re.compile(
+    r"(?:(?:so|thus|hence|therefore|then),?\s+)?(?:the\s+)?(?:(?:final|correct)\s+)?answer(?:\s+is\s*:?|\s*[:=])\s*(.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_DENIED_BEFORE = re.compile(
+    r"(?:\bnot|n't|\bnever|\bneither|\u2260|\\neq?)\s*(?:be\s+|equal\s+to\s+)?[\s$*(\\\[]*$", re.I
+)
+_DENIED_AFTER = re.compile(r"[\s$*)\\\].,]*(?:(?:is|was)\s+(?:wrong|incorrect|false|not)\b|or\s)", re.I)
+_NAMED = re.compile(r"\\text\s*\{([^{}]*)\}\s*(?:=|:)\s*(.+)", re.DOTALL)
+_TEXT = re.compile(r"\\(?:text\w*|mathrm|mbox|textbf)\s*\{([^{}]*)\}")
+_SENTENCE = re.compile(r"[A-Za-z][A-Za-z' ,.-]*[A-Za-z]")
+_CURRENCY = re.compile(r"([+-]?)\s*(\\\$|\\euro\b|\\pounds\b|\u20ac|\u00a3)\s*")
+_CURRENCIES = {"\\$": "dollar", "\\euro": "euro", "\u20ac": "euro", "\\pounds": "GBP", "\u00a3": "GBP"}
+_SHORT_UNIT = re.compile(r"(-?[\d.,/]+)\s+((?:[mgsLNJWVKh])(?:\^\{?[23]\}?)?(?:\s*/\s*[smh](?:\^\{?2\}?)?)?)")
+
+
+@reward(reads=["answer"], range=(0, 1), version="1")
+def math_answer(response, row):
+    r"""1 when the response commits to exactly one evaluated answer that equals row["answer"]; else 0.
+
+    Reads the answer region; in the region "everything" it looks for the one `\boxed{…}` after the thinking, or a whole
+    text or last line that is nothing but the answer. Compares numbers exactly (1/3 is not 0.333), formulas to 45 digits
+    at several values of their symbols, and like with like: {1,2}, (1,2) and [1,2] differ, 10 km is 10000 m but not 10 m.
+    Wrong: several different answers, a chain of equalities, hedges, and what is not evaluated as far as the gold is
+    (`123 \times 456`, `\sqrt{16}`, 84/2). Right: 42., 1\,234, 1e6, 0.\overline{3}, x = 42, 45°, 2 \le x < 5 for [2,5).
+    Edge cases: `\log` without a base equals neither ln nor log10; a/bc is ambiguous, so it only equals itself; a text
+    that cannot be read only equals itself; over 2,000 characters is wrong (50,000 for a plain integer); powers and
+    factorials too large to be worked out are wrong at once. Unscorable where the gold is blank.
+    Source: the identity test by random points (Schwartz 1980, Zippel 1979), in place of a simplifier that can hang; the
+    list of traps comes from the public issues of math-verify and of trainers that use it.
+    """
+    gold = bare(str(row["answer"]))
+    if not gold:
+        return Score(None, "the gold answer is blank")
+    answers, reason = committed(response)
+    if not answers:
+        return Score(0.0, reason)
+    for answer in answers:
+        if not same(gold, answer):
+            return Score(0.0, "not equal" if len(answers) == 1 else "several answers")
+    return Score(1.0)
+
+
+# ---- which answer
+
+
+def committed(response) -> tuple[list[str], str]:
+    """The one answer of a response (its spellings, where it stands there twice), or none and the reason."""
+    if not response.finished or response.final is None:
+        return [], "truncated"
+    final = response.final[-TAIL_CHARACTERS:]
+    answers = response.answers
+    if response.region in ("everything", "last line"):
+        answers = region_contents(final, "boxed") or [_stated(answer) for answer in answers]
+    if region_contents(final, "boxed") and _denied(final):
+        return [], "denied"
+    answers = list(dict.fromkeys(map(bare, answers[:1_000])))
+    if len(answers) > 3:
+        return [], "several answers"
+    return (answers, "") if all(answers) else ([], "no answer")
+
+
+def _stated(text: str) -> str:
+    """The answer in a text without a box: all of it, or its last line where that states it ("The answer is 42.")."""
+    lines = text[-MAX_INTEGER:].strip().splitlines()
+    if not lines:
+        return ""
+    last = lines[-1].strip().strip("*").strip()
+    if len(lines) > 1 and last.startswith("####"):
+        return last[4:]
+    sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", last)[-1]
+    match = _STATED.fullmatch(sentence)
+    stated_once = len(re.findall(r"answer(?:\s+is|\s*[:=])", text, re.IGNORECASE)) == 1
+    if match and stated_once:
+        return match[1]
+    return last.removeprefix("####") if len(lines) == 1 else text
+
+
+def _denied(final: str) -> bool:
+    """Whether the words right around the last box take it back: "is not \\boxed{42}", "\\boxed{42} is wrong"."""
+    start = max(final.rfind("\\boxed"), final.rfind("\\fbox"))
+    end = start + len(region_contents(final[start:], "boxed")[-1]) if region_contents(final[start:], "boxed") else start
+    closing = final.find("}", end)
+    return bool(_DENIED_BEFORE.search(final[max(0, start - 60) : start])) or bool(
+        _DENIED_AFTER.match(final[closing + 1 : closing + 60])
+    )
+
+
+def bare(text: str) -> str:
+    """`text` without what merely encloses an answer: white space, $…$, a box, bold, a final full stop."""
+    text = text.strip()
+    for _ in range(4):
+        before = text
+        text = re.sub(r"(?<=[^.\\])\.$", "", text).strip() if len(text) <= MAX_INTEGER + 10 else text
+        if match := _WRAPPERS.fullmatch(text) if text[:1] in "\\*<" else None:
+            inner = next(group for group in match.groups() if group is not None).strip()
+            if "boxed" not in text or _balanced(inner):
+                text = inner
+        dollars = len(re.findall(r"(?<!\\)\$", text)) if "$" in text else 0
+        if dollars and dollars % 2 == 0:
+            text = re.sub(r"(?<!\\)\$", " ", text).strip()
+        elif dollars == 1 and re.match(r"-?\$", text):
+            text = text.replace("$", "\\$")
+        if text == before:
+            break
+    return text
+
+
+def _balanced(text: str) -> bool:
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", text):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+# ---- the same?
+
+
+@lru_cache(maxsize=16_384)
+def same(gold: str, answer: str) -> bool:
+    """Whether two bare answers say the same, `answer` being evaluated as far as `gold`."""
+    if len(answer) > (MAX_INTEGER if answer[-1:].isdigit() else MAX_CHARACTERS):
+        return False
+    whole = _INTEGER.fullmatch(gold), _INTEGER.fullmatch(answer)
+    if all(whole):
+        (sign, digits), (other_sign, other_digits) = (match.groups() for match in whole)
+        return digits == other_digits and (digits == "0" or (sign == "-") == (other_sign == "-"))
+    if len(answer) > MAX_CHARACTERS:
+        return False
+    words = _words(gold)
+    if words and words == _words(answer):
+        return True
+    try:
+        return _quantities_equal(_read(gold), _read(answer))
+    except Unreadable:
+        return _spelled_alike(gold, answer)
+    except RecursionError:  # a thousand fractions one in another: nobody's answer
+        return False
+
+
+def _spelled_alike(gold: str, answer: str) -> bool:
+    try:
+        return [token[:2] for token in tokens(gold)] == [token[:2] for token in tokens(answer)]
+    except Unreadable:
+        return gold == answer
+
+
+def _words(text: str) -> str | None:
+    """A text of words alone, in lower case: "no solution"; an option's letter keeps its case: "(B)" is "B"."""
+    text = _TEXT.sub(r" \1 ", text).strip(" .$*\n")
+    if match := re.fullmatch(r"\(?\s*([A-Za-z])\s*\)?", text):
+        return match[1]
+    return " ".join(text.lower().split()) if _SENTENCE.fullmatch(text) and re.search("[A-Za-z]{3}", text) else None
+
+
+Quantity = tuple[Node, Unit | None]
+
+
+@lru_cache(maxsize=4_096)
+def _read(text: str) -> Quantity:
+    """The tree of a bare answer and its unit. Raises Unreadable."""
+    if (match := _NAMED.fullmatch(text)) and not STOP_WORDS & set(match[1].lower().split()):
+        text = match[2]  # \text{Area} = 42
+    text = _SHORT_UNIT.sub(r"\1 \\text{\2}", text) if _SHORT_UNIT.fullmatch(text) else text
+    if currency := _CURRENCY.match(text):
+        node, rest = read(currency[1] + text[currency.end() :])
+        if rest:  # "$5 million"
+            node = _scaled(node, read_unit(rest))
+        return node, Unit(((_CURRENCIES[currency[2]], 1),), exact(number(1)))
+    node, rest = read(text)
+    if node.kind == "degree":
+        scale = [token.value for token in rest]
+        if scale in (["C"], ["F"]):
+            return node.parts[0], Unit(((f"degree {scale[0]}", 1),), exact(number(1)))
+        if not rest:
+            return node.parts[0], Unit((("degree", 1),), exact(number(1)))
+    return node, read_unit(rest)
+
+
+def _scaled(node: Node, unit: Unit) -> Node:
+    if unit.dimension or exact(node) is None:
+        raise Unreadable("a currency before and a unit behind")
+    return number(exact(node) * unit.factor)
+
+
+def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
+    (value, unit), (answered, answer_unit) = gold, answer
+    if unit and answer_unit:
+        if unit.dimension != answer_unit.dimension:
+            return False
+        return _equal_scaled(value, answered, answer_unit.factor / unit.factor)
+    if not unit and not answer_unit:
+        return equal(value, answered)
+    one = unit or answer_unit
+    if one.dimension == (("percent", 1),):
+        ratio = exact(number(1)) / 100
+        return equal(value, answered) or _equal_scaled(value, answered, ratio if answer_unit else 1 / ratio)
+    if one.dimension == (("degree", 1),) and equal(*(Node("degree", (n,)) if u else n for n, u in (gold, answer))):
+        return True
+    if not one.dimension:  # a multiplier: 5 million
+        return _equal_scaled(value, answered, one.factor if answer_unit else 1 / one.factor)
+    return equal(value, answered)
+
+
+def _equal_scaled(gold: Node, answer: Node, ratio) -> bool:
+    """Whether answer × ratio is the gold, where a change of units makes the ratio."""
+    if ratio == 1:
+        return equal(gold, answer)
+    value = exact(answer)
+    return value is not None and is_literal(answer) and exact(gold) == value * ratio
