@@ -19,6 +19,18 @@ CLASSES = {
     "lora": (("peft", "config.py", "PeftConfig"), ("peft", "tuners/lora/config.py", "LoraConfig")),
 }
 
+# Fields that TRL declares as any text and refuses only once a model is loaded, or never.
+CHOICES = {
+    "sft": {"loss_type": typing.Literal["nll", "dft"]},
+    "grpo": {
+        "loss_type": typing.Literal["grpo", "dapo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"],
+        "scale_rewards": typing.Literal["group", "batch", "none"] | bool,
+        "importance_sampling_level": typing.Literal["token", "sequence"],
+        "multi_objective_aggregation": typing.Literal["sum_then_normalize", "normalize_then_sum"],
+        "vllm_mode": typing.Literal["server", "colocate"],
+    },
+}
+
 
 @functools.cache
 def library_fields(section: str) -> dict[str, typing.Any]:
@@ -26,7 +38,7 @@ def library_fields(section: str) -> dict[str, typing.Any]:
     fields = {}
     for package, file, name in CLASSES[section]:
         fields |= _class_fields(package, file, name)
-    return fields
+    return fields | CHOICES.get(section, {})
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from lab.config import load_experiment
 from lab.errors import UserError
-from lab.fields import library_fields
+from lab.fields import CHOICES, library_fields
 
 
 @pytest.fixture
@@ -45,6 +45,20 @@ def test_fields_read_from_source_are_those_of_the_real_class(section, class_name
             TypeAdapter(read[name]).validate_python(field.default)
 
 
+def test_choices_are_those_that_the_trainers_know():
+    import inspect
+    import typing
+
+    import trl
+
+    for section, trainer in {"sft": trl.SFTTrainer, "grpo": trl.GRPOTrainer}.items():
+        source = inspect.getsource(inspect.getmodule(trainer))
+        for kind in CHOICES[section].values():
+            literals = [kind, *typing.get_args(kind)]
+            for choice in (c for k in literals for c in typing.get_args(k) if isinstance(c, str)):
+                assert f'"{choice}"' in source, choice
+
+
 def test_lora_fields_are_those_of_the_real_class():
     from peft import LoraConfig
 
@@ -59,6 +73,7 @@ def test_lora_fields_are_those_of_the_real_class():
         ("grpo.max_steps=five", "grpo.max_steps must be a valid integer, got 'five'"),
         ("grpo.max_steps=true", "grpo.max_steps must be a valid integer, got True"),
         ("grpo.temperature=hot", "grpo.temperature must be a valid number"),
+        ("grpo.loss_type=ppo", "grpo.loss_type must be 'grpo', 'dapo', 'dr_grpo'"),
         ("grpo.num_generations=1", "grpo.num_generations must be at least 2"),
         ("grpo.seed=3", "grpo.seed is set by the lab"),
         ("modl=x", "unknown key modl: did you mean 'model'?"),

@@ -1,0 +1,63 @@
+"""The command line: what each verb shows, and what a mistake costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lab.cli import app
+
+VERBS = [command.name or command.callback.__name__ for command in app.registered_commands]
+HEAVY = ("torch", "transformers", "trl", "datasets", "lm_eval", "peft", "accelerate", "sympy", "scipy", "pandas")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
+def test_help_imports_nothing_heavy(arguments):
+    program = (
+        "import sys; sys.argv = ['lab', *sys.argv[1:]]\n"
+        "from lab.cli import main\n"
+        "try: main()\n"
+        f"finally: print('heavy:', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert "heavy: []" in done.stdout and "Usage" in done.stdout, done.stdout + done.stderr
+
+
+def test_tasks_lists_each_with_its_rewards(lab):
+    out = lab("tasks").stdout
+    assert "arithmetic" in out and "countdown" in out and "correct" in out
+
+
+def test_a_task_is_shown_with_prompt_tokens_gold_and_score(lab):
+    out = lab("tasks", "digits").stdout
+    assert out.count("gold ") == 3 and out.count("correct 1") == 3 and "<|user|>|m|a|x" in out
+
+
+def test_play_scores_a_person(lab):
+    out = lab("play", "arithmetic", "--rows", "2", "--seed", "7", input="nonsense\n").stdout
+    assert "wrong: correct 0; gold" in out and "0 of 1 right" in out
+
+
+def test_new_writes_a_task_that_passes_its_own_test(lab, tmp_path):
+    assert lab("new", "mine", "--folder", tmp_path).returncode == 0
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    again = lab("new", "mine", "--folder", tmp_path)
+    assert again.returncode == 2 and "exists already" in again.stderr
+    assert lab("new", "My Task").returncode == 2
+
+
+def test_dry_run_shows_the_config_and_the_equation_and_makes_nothing(lab, tmp_path):
+    done = lab("run", "smoke", "--dry-run", "grpo.prompts_per_step=4", f"output={tmp_path / 'runs'}")
+    assert "4 prompts × 8 answers = 32 rows a step" in done.stdout and "learning_rate: 0.0003" in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_config_lists_the_libraries_fields_and_our_reasons(lab):
+    out = lab("config", "grpo").stdout
+    assert "num_generations" in out and "prompts_per_step" in out and "2503.14476" in out
+
+
+def test_checkpoints_and_runs(lab, tmp_path):
+    assert "smollm2-135m-instruct" in lab("checkpoints").stdout
+    assert "no runs under" in lab("runs", tmp_path).stdout
