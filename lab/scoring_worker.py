@@ -82,9 +82,9 @@ class _Worker:
         self._verdict(index, score, started, fault)
 
     def _verdict(self, index, score, started, fault) -> None:
-        self.say(
-            "scored", index, score.value, str(score.reason)[:REASON_CHARACTERS], time.perf_counter() - started, fault
-        )
+        seconds = time.perf_counter() - started
+        reason = str(score.reason)[: None if fault == "contract" else REASON_CHARACTERS]
+        self.say("scored", index, score.value, reason, seconds, fault)
 
     async def _gather(self, jobs, seconds: float) -> None:
         gates = {identity: asyncio.Semaphore(self.rewards[identity].recipe.concurrency) for _, identity, *_ in jobs}
