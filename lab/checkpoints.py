@@ -1,136 +1,18 @@
 """Checkpoints: a hub id, a folder, a .gguf file or a packaged name → tokenizer and model, or one clear sentence."""
 
-import json
-import os
 import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lab import gguf_file, packaged
-from lab.errors import UserError, nearest
+from lab.errors import UserError
+from lab.locate import resolve
 from lab.packaged import KNOWN, Packaged
 
 __all__ = ["KNOWN", "Packaged", "end_of_turn_ids", "listing", "load_model", "load_tokenizer", "resolve"]
 
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-ALLOWED = "a packaged name (see `lab checkpoints`), a folder, a .gguf file or a hub id such as owner/name"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-
-
-def resolve(name: str | Path, *, allow_pickle: bool = False) -> Path | str:
-    """Where a checkpoint lies: a folder or .gguf file, checked in milliseconds, or the hub id as it is.
-
-    A packaged name gives the folder in the cache, whether it is built already or not; loading builds it. Raises
-    UserError for what cannot be a checkpoint: no such path, nothing to load in it, files cut short, pickled weights.
-    """
-    name = str(name)
-    if name in KNOWN:
-        folder = KNOWN[name].folder
-        if folder.exists():
-            _check_folder(folder, allow_pickle)
-        return folder
-    path = Path(name).expanduser()
-    if path.is_dir():
-        _check_folder(path, allow_pickle)
-        return path
-    if path.is_file():
-        if path.suffix != ".gguf":
-            raise UserError(f"the checkpoint {name!r} is a file but no .gguf: give {ALLOWED}")
-        gguf_file.read_header(path)
-        return path
-    if _looks_like_a_path(name):
-        raise UserError(f"there is no checkpoint at {str(path.absolute())!r}: give {ALLOWED}")
-    if not HUB_ID.fullmatch(name):
-        begun = [known for known in KNOWN if name and known.startswith(name.lower())]
-        hint = f"did you mean {begun[0]!r}?" if begun else nearest(name, KNOWN, otherwise=f"give {ALLOWED}")
-        raise UserError(f"unknown checkpoint {name!r}: {hint}")
-    return name
-
-
-def _looks_like_a_path(name: str) -> bool:
-    beginning = name.split("/")[0]
-    return (
-        name.count("/") > 1
-        or name.startswith((".", "~", "/"))
-        or name.endswith((".gguf", "/"))
-        or ("/" in name and os.path.isdir(beginning))
-    )
-
-
-def _check_folder(folder: Path, allow_pickle: bool) -> None:
-    if not (folder / "config.json").is_file():
-        raise UserError(f"the folder {str(folder)!r} is no checkpoint: it has no config.json{_hint(folder)}")
-    _read_json(folder / "config.json")
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(_read_json(index).get("weight_map", {}).values()))
-    else:
-        names = sorted(path.name for path in folder.glob("*.safetensors"))
-    for weights in names:
-        if not (folder / weights).is_file():
-            raise UserError(f"the checkpoint {str(folder)!r} lacks {weights}, which its index names: fetch it again")
-        _check_safetensors(folder / weights)
-    if names:
-        return
-    pickled = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
-    if not pickled:
-        raise UserError(f"the checkpoint {str(folder)!r} has no weights: a model.safetensors is needed{_hint(folder)}")
-    if not allow_pickle:
-        raise UserError(
-            f"the checkpoint {str(folder)!r} has only pickled weights ({pickled[0]}), which can run code as they load: "
-            "convert them to safetensors, or set `model.allow_pickle: true` if you trust where they come from"
-        )
-
-
-def _hint(folder: Path) -> str:
-    """What the folder holds instead, where that tells what was meant."""
-    if (folder / "adapter_config.json").is_file():
-        return "; it holds a LoRA adapter: merge it into its base model first"
-    if files := sorted(folder.glob("*.gguf")):
-        return f"; name the file itself, {str(files[0])!r}"
-    if inside := sorted(path.parent for path in folder.glob("*/config.json")):
-        return f"; did you mean {str(inside[0])!r}?"
-    return ""
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{str(path)!r} is corrupt: it is not JSON ({error}); fetch it again") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{str(path)!r} is corrupt: a JSON object is needed, not a {type(content).__name__}")
-    return content
-
-
-def _check_safetensors(path: Path) -> None:
-    """Compares what the header of a safetensors file promises with the bytes that are there.
-
-    The format: 8 bytes with the header's length N (little endian), N bytes of JSON, then the tensors without gaps.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if start == b"version ":
-            raise UserError(f"{str(path)!r} is a git-lfs pointer, not the weights: run `git lfs pull` in its folder")
-        if 8 + length > size:
-            raise UserError(f"{str(path)!r} is truncated or corrupt: it ends inside its header; fetch it again")
-        try:
-            header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
-            promised = 8 + length + max(ends, default=0)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise UserError(
-                f"{str(path)!r} is corrupt: its header is not that of safetensors; fetch it again"
-            ) from error
-    if promised != size:
-        kind = "truncated" if size < promised else "corrupt"
-        raise UserError(
-            f"{str(path)!r} is {kind}: it has {size:,} bytes where {promised:,} are promised; fetch it again"
-        )
 
 
 def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False, completion_mode: bool = False):
@@ -139,7 +21,7 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False, complet
     The padding token is one the vocabulary has already; only where it has none that fits, padding stays the end of
     text, as it came. Raises UserError where there is no chat template and `completion_mode` is off.
     """
-    source = _fetched(name)
+    source = _fetched(name, allow_pickle=True)  # no weights are read here
     tokenizer = _read_tokenizer(source, trust_remote_code)
     if tokenizer.chat_template is None and not completion_mode:
         raise UserError(
@@ -263,8 +145,8 @@ def _check_complete(source: Path | str, info: dict) -> None:
     absent = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if absent:
         raise UserError(
-            f"the checkpoint {str(source)!r} lacks {len(absent)} of the weights that its config.json describes, such as "
-            f"{absent[0]}: is it a whole causal language model? fetch or export it again"
+            f"the checkpoint {str(source)!r} lacks {len(absent)} of the weights that its config.json describes, such "
+            f"as {absent[0]}: is it a whole causal language model? fetch or export it again"
         )
 
 
@@ -289,9 +171,38 @@ def listing() -> list[dict]:
 
 
 def _fetched(name: str | Path, allow_pickle: bool = False) -> Path | str:
+    """What transformers can load: a folder or file that is there, or a hub id that the hub answers for."""
     if str(name) in KNOWN:
         packaged.fetch(str(name))
-    return resolve(name, allow_pickle=allow_pickle)
+    source = resolve(name, allow_pickle=allow_pickle)
+    return source if isinstance(source, Path) else _ask_hub(source, allow_pickle)
+
+
+def _ask_hub(hub_id: str, allow_pickle: bool) -> Path | str:
+    """The hub id, or its folder in the hub's own cache where the hub cannot be reached.
+
+    Asked once, beforehand: each file that transformers looks for would be tried again and again for half a minute.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        HfApi().model_info(hub_id, timeout=10)
+    except RepositoryNotFoundError as error:
+        raise UserError(
+            f"the hub has no checkpoint {hub_id!r}, or it is private: check the name, or run `hf auth login`"
+        ) from error
+    except HfHubHTTPError:
+        return hub_id  # the hub answered, if with an error of its own: loading may still find all it needs
+    except Exception as unreachable:  # each version of the hub's client brings other network errors
+        try:
+            return resolve(snapshot_download(hub_id, local_files_only=True), allow_pickle=allow_pickle)
+        except LocalEntryNotFoundError:
+            raise UserError(
+                f"the checkpoint {hub_id!r} is neither a folder here nor in the hub's cache, and the hub cannot be "
+                f"reached ({' '.join(str(unreachable).split())[:160]}): check the name and the network"
+            ) from unreachable
+    return hub_id
 
 
 def _is_gguf(source: Path | str) -> bool:
@@ -301,7 +212,7 @@ def _is_gguf(source: Path | str) -> bool:
 @contextmanager
 def _one_sentence(source: Path | str) -> Iterator[None]:
     """Turns what transformers and the hub raise for a checkpoint they cannot load into a UserError."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError
     from safetensors import SafetensorError
 
     try:
@@ -310,14 +221,8 @@ def _one_sentence(source: Path | str) -> Iterator[None]:
         said = " ".join(str(error).split())
         if "trust_remote_code" in said:
             why = "it brings its own Python code, which is off: set `model.trust_remote_code: true` if you trust it"
-        elif isinstance(source, Path):
-            why = said[:300]
         elif isinstance(error.__cause__, GatedRepoError):
             why = "it is gated: ask for access on its hub page, then run `hf auth login`"
-        elif isinstance(error.__cause__, RepositoryNotFoundError):
-            why = "the hub has no such repository, or it is private: check the name, or run `hf auth login`"
-        elif isinstance(error, OSError) and "connect" in said:
-            why = "there is neither such a folder here nor a copy in the hub's cache, and the hub cannot be reached"
         else:
             why = said[:300]
         raise UserError(f"the checkpoint {str(source)!r} cannot be loaded: {why}") from error

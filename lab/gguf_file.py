@@ -3,10 +3,11 @@
 The layout (magic, metadata, tensor table, data) is that of the GGUF specification, version 2 and 3.
 """
 
+import io
 import mmap
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 from lab.errors import UserError
@@ -105,7 +106,8 @@ def load_model(path: Path, dtype):
     """The model inside a GGUF file, its weights dequantised to `dtype`, free to be trained and saved."""
     from transformers import AutoModelForCausalLM
 
-    with no_progress_bars():
+    # The bar of the dequantisation answers to no setting; it is all that writes to stderr here.
+    with no_progress_bars(), redirect_stderr(io.StringIO()):
         quantized = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype)
         # transformers marks this model as quantised and refuses to save it, although its weights are plain by now:
         # the same weights under the same config without that mark are an ordinary model.

@@ -162,7 +162,7 @@ def build_tiny(folder: Path) -> None:
     # numpy promises this old generator's stream for ever; torch's own depends on its version and the processor.
     random = numpy.random.RandomState(0)
     with torch.no_grad():
-        for name, weights in sorted(model.named_parameters()):
+        for _, weights in sorted(model.named_parameters()):
             if weights.dim() > 1:  # the others are the norms, which start at one
                 weights.copy_(torch.from_numpy(random.standard_normal(tuple(weights.shape)) * config.initializer_range))
     _save(model, tokenizer, folder)
