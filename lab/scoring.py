@@ -54,7 +54,8 @@ class Scorer:
         self._cache: OrderedDict[bytes, Score] = OrderedDict()
         self._recent: list[bool] = []  # of the last responses, whether they were unscorable
         self._lock = threading.RLock()
-        self._pool = Pool(workers or default_workers(), environment)
+        self.workers = workers or default_workers()
+        self._pool = Pool(self.workers, environment)
         self._finish = weakref.finalize(self, self._pool.close)  # also runs when the interpreter ends
         self._clear()
 

@@ -1,0 +1,132 @@
+"""audit: a reward earns the right to train: 26 probes of a task, with a table, JSON and the probes that must hold.
+
+Sources: the attack families are those that public reward linters and the issue lists of RL trainers record; the rule
+that a constant answer fools only across two golds is gradecheck's.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from lab.errors import UserError
+from lab.evidence.probes import PROBES, Finding
+from lab.evidence.probes.probe import FAIL, NOT_APPLICABLE, OK, WARN
+from lab.evidence.probes.subject import Subject
+from lab.reward import Reward, Row
+from lab.scoring import Scorer
+from lab.task import Task
+
+QUICK_ROWS = 6
+MUST_HOLD = tuple(sorted(number for number, probe in PROBES.items() if probe.must))
+
+
+@dataclass
+class Report:
+    """What the probes found on one task."""
+
+    task: str
+    format: str  # how an answer has to be written to be accepted
+    rows: int
+    responses: int
+    seconds: float
+    findings: list[Finding]
+
+    @property
+    def failed(self) -> list[Finding]:
+        """The probes that must hold and do not; empty: the reward may train."""
+        return [finding for finding in self.findings if finding.verdict == FAIL]
+
+    def json(self) -> str:
+        """The whole report as JSON."""
+        return json.dumps({**asdict(self), "failed": [finding.number for finding in self.failed]}, indent=1)
+
+    def table(self) -> str:
+        """The report for a terminal: one line a probe, examples under those that do not hold."""
+        lines = [
+            f"audit of {self.task}: {self.rows} rows, {self.responses} responses scored, {self.seconds:.1f} s",
+            f"accepted format: {self.format}",
+            "",
+        ]
+        for finding in self.findings:
+            lines.append(f"{finding.number:>3}  {finding.verdict:<4}  {finding.title}: {finding.detail}")
+            if finding.verdict in (WARN, FAIL):
+                lines += [f"           {_example(example)}" for example in finding.examples]
+        count = {
+            verdict: sum(f.verdict == verdict for f in self.findings) for verdict in (OK, WARN, FAIL, NOT_APPLICABLE)
+        }
+        lines += ["", ", ".join(f"{n} {verdict}" for verdict, n in count.items() if n)]
+        if self.failed:
+            lines.append(f"must hold and does not: {', '.join(f'{f.number} {f.title}' for f in self.failed)}")
+        return "\n".join(lines)
+
+
+def audit(
+    task: Task,
+    *,
+    rows: int | Sequence[Row] = 20,
+    seed: int = 0,
+    probes: Sequence[int] | None = None,
+    quick: bool = False,
+    scorer: Scorer | None = None,
+    completions: Sequence[Sequence[str]] | None = None,
+) -> Report:
+    """Runs the probes on `rows` rows of the task's first split (or on the rows given) and reports what they found.
+
+    probes       their numbers; all of them unless told
+    quick        only those that must hold, on fewer rows: seconds, before a training run
+    scorer       one to use, with its workers; a new one unless told
+    completions  a model's answers, one group for each of the first rows, for the probe of signal
+    """
+    unknown = sorted(set(probes or ()) - PROBES.keys())
+    if unknown:
+        raise UserError(f"there is no probe {unknown[0]}: they are numbered {min(PROBES)} to {max(PROBES)}")
+    numbers = sorted(probes) if probes else (MUST_HOLD if quick else sorted(PROBES))
+    if isinstance(rows, int):
+        rows = task.sample(task.has[0], min(rows, QUICK_ROWS) if quick else rows, seed)
+    rows = [{**row, "task": task.name} for row in rows]
+    started = time.monotonic()
+    service = scorer or Scorer({task.name: task})
+    try:
+        subject = Subject(task, rows, service, seed=seed, quick=quick, completions=completions)
+        findings = [PROBES[number].run(subject) for number in numbers]
+    finally:
+        if scorer is None:
+            service.close()
+    written = "(not looked for)" if subject.cannot_judge else subject.format.label
+    return Report(task.name, written, len(rows), len(subject.verdicts), time.monotonic() - started, findings)
+
+
+def task_of(tested: Reward, rows: Sequence[Row], region: str = "everything", gold: str = "answer") -> Task:
+    """A task that is nothing but `tested` and `rows`, to audit a reward by itself; the prompt is the row's question."""
+
+    def prompt(row: Row) -> list[dict]:
+        shown = row.get("question") or row.get("prompt") or ", ".join(f"{k}: {v}" for k, v in row.items() if k != gold)
+        return [{"role": "user", "content": str(shown)}]
+
+    return Task(
+        rows=lambda split, rng: iter(rows),
+        prompt=prompt,
+        rewards={tested.recipe.__name__: tested},
+        answer=region,
+        gold=gold,
+        name=f"{tested.recipe!r}",
+    )
+
+
+def task_for(tested: Reward) -> Task:
+    """A bundled task whose primary reward is `tested`'s recipe, with `tested` in its place; UserError where none is."""
+    from lab.registry import load_task, task_names
+
+    for name in task_names():
+        task = load_task(name)
+        if task.rewards[task.primary].recipe is tested.recipe:
+            return replace(task, rewards={**task.rewards, task.primary: tested})
+    raise UserError(
+        f"no bundled task is scored by {tested.recipe!r}: give rows that it can score, with --rows FILE.jsonl"
+    )
+
+
+def _example(example: dict) -> str:
+    parts = [f"{key} {value!r:.170}" for key, value in example.items() if key != "kind" and value not in (None, "")]
+    return f"{example.get('kind', '')}: {', '.join(parts)}"
