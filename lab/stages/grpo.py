@@ -9,7 +9,7 @@ from lab.render import Renderer
 from lab.runs import Run
 from lab.scoring import Scorer
 from lab.stages.recorder import Recorder
-from lab.stages.training import built, lora_config, save_checkpoint, trainer_arguments
+from lab.stages.training import built, fit, lora_config, trainer_arguments
 from lab.task import Graded, Row, Task
 
 
@@ -25,7 +25,6 @@ def grpo(
 ) -> Path:
     """Trains `model` against the tasks' rewards; returns the checkpoint's folder, RUN/grpo."""
     from datasets import Dataset
-    from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
     folder = run.folder("grpo")
@@ -38,9 +37,10 @@ def grpo(
         "remove_unused_columns": False,
     }
     prompts = [renderer.prompt(tasks[row["task"]].messages(row)) for row in rows]
-    trainer = GRPOTrainer(
+    trainer = built(
+        GRPOTrainer,
         model=model,
-        args=built(GRPOConfig, arguments),
+        args=built(GRPOConfig, **arguments),
         # Rows stay Python objects on this side: a round trip through Arrow would change some (tuples, mixed types).
         train_dataset=Dataset.from_dict({"prompt": prompts, "row_index": list(range(len(rows)))}),
         processing_class=renderer.tokenizer,
@@ -48,9 +48,7 @@ def grpo(
         peft_config=lora_config(experiment),
         callbacks=[Recorder("grpo", run, line)],
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    return save_checkpoint(trainer, renderer.tokenizer, folder)
+    return fit(trainer, renderer.tokenizer, folder, run)
 
 
 class RewardTable:

@@ -1,7 +1,6 @@
 """The pipeline: an experiment's stages one after the other, each from a checkpoint to a checkpoint and its numbers."""
 
 import dataclasses
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +8,11 @@ from pathlib import Path
 
 from lab.config import Experiment
 from lab.data import Data, draw, load_tasks
+from lab.distributed import any_rank, is_main, share_object, start_processes, world_size
 from lab.errors import UserError
 from lab.progress import LiveLine, clock
 from lab.runs import Run, provenance, size_in_bytes
-from lab.scoring import Scorer
+from lab.scoring import Scorer, check_budget
 from lab.task import TRAIN, Task
 
 
@@ -41,6 +41,7 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
     check_trainable(experiment, tasks, stages)
     checkpoint = experiment.model.checkpoint
     resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
+    start_processes(process_timeout(experiment))
     with scorer_for(experiment, tasks) as scorer:
         data = draw(experiment, tasks, scorer)
         line = LiveLine()
@@ -109,7 +110,7 @@ def describe(experiment: Experiment, stage: str) -> str:
     if stage == "sft":
         return f"{experiment.sft.demonstrations} demonstrations"
     if stage == "grpo":
-        plan = experiment.plan("grpo", processes=int(os.environ.get("WORLD_SIZE", 1)))
+        plan = experiment.plan("grpo", processes=world_size())
         return f"{experiment.grpo.arguments['max_steps']} steps × {plan.prompts} prompts × {plan.answers} answers"
     return Path(experiment.model.checkpoint).name
 
@@ -155,26 +156,28 @@ def check_trainable(experiment: Experiment, tasks: dict[str, Task], stages: Sequ
                 )
 
 
+def process_timeout(experiment: Experiment) -> float:
+    """Seconds that a rank waits for another, `ddp_timeout` of the experiment's sections, else transformers' 1800."""
+    given = [stage.arguments.get("ddp_timeout") for stage in (experiment.sft, experiment.grpo) if stage]
+    seconds = min((limit for limit in given if limit), default=1800)
+    if experiment.grpo and world_size() > 1:
+        check_budget(experiment.grpo.reward_budget, seconds)
+    return seconds
+
+
 def without(experiment: Experiment, *stages: str) -> Experiment:
     """The experiment with some sections taken out."""
     return dataclasses.replace(experiment, **dict.fromkeys(stages))
 
 
-def is_main() -> bool:
-    """Whether this process is the one that writes (rank 0, or the only one)."""
-    return int(os.environ.get("RANK", 0)) == 0
-
-
 def _shared_run(experiment: Experiment, facts: dict, needed_bytes: int) -> Run:
-    """The run folder: made by the main process, its path told to the others."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        return Run.create(experiment, facts, needed_bytes)
-    from accelerate import PartialState
-    from accelerate.utils import broadcast_object_list
-
-    PartialState()
-    paths = [str(Run.create(experiment, facts, needed_bytes).path) if is_main() else ""]
-    return Run(broadcast_object_list(paths)[0])
+    """The run folder: made by the main process, its path told to the others, which must see it too."""
+    path = share_object(str(Run.create(experiment, facts, needed_bytes).path.absolute()) if is_main() else None)
+    if any_rank(not Path(path).is_dir()):
+        raise UserError(
+            f"the run folder {path} is not visible from every machine: set `output` to a folder on a disk they share"
+        )
+    return Run(path)
 
 
 def _device() -> str:

@@ -8,7 +8,7 @@ from lab.progress import LiveLine
 from lab.render import Renderer
 from lab.runs import Run
 from lab.stages.recorder import Recorder
-from lab.stages.training import built, lora_config, save_checkpoint, trainer_arguments
+from lab.stages.training import built, fit, lora_config, trainer_arguments
 from lab.task import Row, Task
 
 
@@ -23,21 +23,19 @@ def sft(
 ) -> Path:
     """Trains `model` on the rows' demonstrations; returns the checkpoint's folder, RUN/sft."""
     from datasets import Dataset
-    from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
     folder = run.folder("sft")
-    trainer = SFTTrainer(
+    trainer = built(
+        SFTTrainer,
         model=model,
-        args=built(SFTConfig, trainer_arguments(experiment, "sft", folder / "trainer")),
+        args=built(SFTConfig, **trainer_arguments(experiment, "sft", folder / "trainer")),
         train_dataset=Dataset.from_list([training_row(tasks[row["task"]], row, renderer) for row in rows]),
         processing_class=renderer.tokenizer,
         peft_config=lora_config(experiment),
         callbacks=[Recorder("sft", run, line)],
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    return save_checkpoint(trainer, renderer.tokenizer, folder)
+    return fit(trainer, renderer.tokenizer, folder, run)
 
 
 def training_row(task: Task, row: Row, renderer: Renderer) -> dict[str, list[int]]:

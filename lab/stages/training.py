@@ -1,18 +1,18 @@
-"""What SFT and GRPO share: the arguments a machine allows, LoRA, saving, and which warnings are worth a user's eyes."""
+"""What SFT and GRPO share: their arguments, LoRA, the training itself, and which warnings are worth a user's eye."""
 
 import contextlib
-import errno
 import gc
 import logging
-import os
-import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.config import Experiment, Model
+from lab.config import Experiment
 from lab.defaults import SET_BY_THE_LAB
+from lab.distributed import check_engine, is_main, machine_arguments, release_engine, world_size
 from lab.errors import UserError
+from lab.runs import Run
+from lab.stages.saving import save_checkpoint
 
 # Messages that a user can do nothing about, by the library's logger. Everything else stays.
 SILENCED = {
@@ -23,36 +23,33 @@ SILENCED = {
 }
 
 
-def machine_arguments(model: Model) -> dict:
-    """TrainingArguments that follow from the machine: without an accelerator CPU and float32, else bfloat16 if it can."""
-    import torch
-
-    if not torch.accelerator.is_available():
-        return {"use_cpu": True, "bf16": False, "fp16": False, "disable_tqdm": True}
-    bf16 = model.dtype != "float32" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return {"bf16": bf16, "fp16": False, "disable_tqdm": True}
-
-
 def training_dtype(experiment: Experiment) -> str:
-    """Full fine-tuning keeps float32 weights: RL's small steps vanish in bfloat16's 8 bits. LoRA's base may be smaller."""
+    """Full fine-tuning keeps float32 weights: RL's small steps vanish in bfloat16's 8 bits. LoRA's base may be less."""
     return "float32" if experiment.model.dtype == "auto" and not experiment.lora else experiment.model.dtype
 
 
 def trainer_arguments(experiment: Experiment, stage: str, folder: Path) -> dict:
     """Every argument for SFTConfig or GRPOConfig: the machine's, the batch plan's, then the user's."""
     given = {k: v for k, v in getattr(experiment, stage).arguments.items() if k not in SET_BY_THE_LAB}
-    plan = experiment.plan(stage, processes=int(os.environ.get("WORLD_SIZE", 1)))
+    plan = experiment.plan(stage, processes=world_size())
     batch = {"per_device_train_batch_size": plan.micro_batch, "gradient_accumulation_steps": plan.accumulation}
     fixed = {"output_dir": str(folder), "seed": experiment.seed}
-    return machine_arguments(experiment.model) | given | batch | fixed
+    return machine_arguments(experiment.model.dtype) | given | batch | fixed
 
 
-def built(config_class, arguments: dict):
-    """`config_class(**arguments)`, with the library's own objections as one sentence."""
+@contextlib.contextmanager
+def library_objections(what: str, *kinds: type[Exception]) -> Iterator[None]:
+    """What a library refuses in a user's settings, as one sentence."""
     try:
-        return config_class(**arguments)
-    except (ValueError, TypeError, ImportError) as error:
-        raise UserError(f"{config_class.__name__} refuses these settings: {' '.join(str(error).split())}") from error
+        yield
+    except kinds or (ValueError, TypeError, ImportError) as error:
+        raise UserError(f"{what} refuses these settings: {' '.join(str(error).split())}") from error
+
+
+def built(kind, **arguments):
+    """`kind(**arguments)`, a configuration or a trainer, whose own objections are the user's to mend."""
+    with library_objections(kind.__name__):
+        return kind(**arguments)
 
 
 def lora_config(experiment: Experiment):
@@ -61,32 +58,33 @@ def lora_config(experiment: Experiment):
         return None
     from peft import LoraConfig
 
-    return built(LoraConfig, {"task_type": "CAUSAL_LM"} | experiment.lora)
+    return built(LoraConfig, **{"task_type": "CAUSAL_LM"} | experiment.lora)
 
 
-def save_checkpoint(trainer, tokenizer, folder: Path) -> Path:
-    """Writes a folder that plain transformers loads, LoRA merged, atomically; UserError when the disk is full."""
-    from peft import PeftModel
+def fit(trainer, tokenizer, folder: Path, run: Run) -> Path:
+    """Trains to the end under the engine that was asked for; returns `folder` with the checkpoint."""
+    from transformers import PrinterCallback
 
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if isinstance(model, PeftModel):
-        model = model.merge_and_unload()
-    if trainer.accelerator.is_main_process:
-        half = folder.with_name(f".{folder.name}.saving")
-        shutil.rmtree(half, ignore_errors=True)
-        try:
-            model.save_pretrained(half)
-            tokenizer.save_pretrained(half)
-            for file in half.iterdir():
-                os.replace(file, folder / file.name)
-            half.rmdir()
-        except OSError as error:
-            shutil.rmtree(half, ignore_errors=True)
-            if error.errno == errno.ENOSPC or "No space left" in str(error):
-                raise UserError(f"the disk is full: {folder} could not be saved; free some space and resume") from None
-            raise
-    trainer.accelerator.wait_for_everyone()
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(engine_check(trainer, run))
+    with library_objections(type(trainer).__name__, ImportError):
+        trainer.train()
+    save_checkpoint(trainer, tokenizer, folder)
+    release_engine()
     return folder
+
+
+def engine_check(trainer, run: Run):
+    """A callback that, as training begins, refuses another engine than the launcher's and notes the one in use."""
+    from transformers import TrainerCallback
+
+    class EngineCheck(TrainerCallback):
+        def on_train_begin(self, args, state, control, **kwargs):
+            engine = check_engine(trainer.model_wrapped)
+            if is_main():
+                run.add_provenance(engine=engine)
+
+    return EngineCheck()
 
 
 @contextlib.contextmanager

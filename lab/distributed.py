@@ -1,0 +1,143 @@
+"""Processes: this one's place among those that `accelerate launch` started, and the engine that trains in it."""
+
+import datetime
+import os
+
+from lab.errors import UserError
+
+
+def rank() -> int:
+    """This process's number among all, 0 being the one that writes."""
+    return int(os.environ.get("RANK", 0))
+
+
+def world_size() -> int:
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes (rank 0, or the only one)."""
+    return rank() == 0
+
+
+def engine_asked() -> str:
+    """The engine that the launcher was told to use: "one process", "ddp", "fsdp" or "deepspeed zero-N"."""
+    if _on("ACCELERATE_USE_DEEPSPEED"):
+        return f"deepspeed zero-{os.environ.get('ACCELERATE_DEEPSPEED_ZERO_STAGE', 2)}"
+    if _on("ACCELERATE_USE_FSDP"):
+        return "fsdp"
+    return "ddp" if world_size() > 1 else "one process"
+
+
+def engine_used(model_wrapped) -> str:
+    """The engine around a trainer's model, in the words of `engine_asked`."""
+    import torch
+
+    kind = type(model_wrapped)
+    if kind.__module__.startswith("deepspeed."):
+        return f"deepspeed zero-{model_wrapped.zero_optimization_stage()}"
+    if isinstance(model_wrapped, torch.nn.parallel.DistributedDataParallel):
+        return "ddp"
+    return "fsdp" if kind.__name__.startswith("FSDP") else "one process"
+
+
+def check_engine(model_wrapped) -> str:
+    """The engine in use; UserError where it is not the one that was asked for: accelerate falls back in silence."""
+    asked, used = engine_asked(), engine_used(model_wrapped)
+    if asked != used:
+        raise UserError(
+            f"the launcher was told to train with {asked}, but the model runs under {used}: look for `use_cpu: true` "
+            "in the accelerate file or in the experiment, with which accelerate drops DeepSpeed, or leave the preset out"
+        )
+    return used
+
+
+def machine_arguments(dtype: str) -> dict:
+    """TrainingArguments that follow from the machine: bfloat16 where it can, CPU and float32 where there is nothing else."""
+    import torch
+
+    # Every parameter that is trained takes part in each loss: DDP need not search for others.
+    always = {"fp16": False, "disable_tqdm": True, "ddp_find_unused_parameters": False}
+    if torch.accelerator.is_available():
+        bf16 = dtype != "float32" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        return {"bf16": bf16, **always}
+    arguments = {"use_cpu": not _on("ACCELERATE_USE_DEEPSPEED"), "bf16": False, **always}
+    return arguments | ({"ddp_backend": "gloo"} if launched() else {})
+
+
+def launched() -> bool:
+    """Whether a launcher started this process, alone or among others."""
+    return "RANK" in os.environ and "LOCAL_RANK" in os.environ
+
+
+def start_processes(timeout_seconds: float) -> None:
+    """Joins the other processes. `timeout_seconds` bounds every wait for another rank.
+
+    It comes before the trainers, which would do the same but drop the time limit on a CPU. DeepSpeed runs on a CPU when
+    accelerate is told that there is none, and when it does not have to guess the backend.
+    """
+    import torch
+
+    if not torch.accelerator.is_available():
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    if not launched():
+        return
+    from accelerate import PartialState
+
+    options = {"timeout": datetime.timedelta(seconds=timeout_seconds)}
+    if not torch.accelerator.is_available():
+        if world_size() > 1 or _on("ACCELERATE_USE_DEEPSPEED"):
+            options |= {"backend": "gloo", "cpu": not _on("ACCELERATE_USE_DEEPSPEED")}
+    elif (local := int(os.environ.get("LOCAL_WORLD_SIZE", 1))) > torch.accelerator.device_count():
+        devices = torch.accelerator.device_count()
+        raise UserError(
+            f"{local} processes were started on this machine, which has {devices} device{'s' * (devices > 1)}: add "
+            f"`--num_processes {devices}` after `accelerate launch`, or use a cpu preset"
+        )
+    if _on("ACCELERATE_USE_DEEPSPEED"):
+        _quiet_deepspeed()
+    state = PartialState(**options)
+    if state.num_processes != world_size():
+        raise UserError(
+            f"{world_size()} processes were started, but accelerate counts {state.num_processes}: start the run "
+            "through `accelerate launch --config_file configs/accelerate/<preset>.yaml -m lab …`"
+        )
+
+
+def release_engine() -> None:
+    """Ends the time of a stage's DeepSpeed: what is loaded next is whole, not sharded as it is read."""
+    if _on("ACCELERATE_USE_DEEPSPEED"):
+        from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+        unset_hf_deepspeed_config()
+
+
+def share_object(value):
+    """Rank 0's value, on every rank."""
+    if world_size() == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0]
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether the flag is raised on any rank; every rank must ask."""
+    if world_size() == 1:
+        return flag
+    import torch
+    from accelerate import PartialState
+
+    raised = torch.tensor([int(flag)], device=PartialState().device)
+    torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX)
+    return bool(raised.item())
+
+
+def _on(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() == "true"
+
+
+def _quiet_deepspeed() -> None:
+    import logging
+
+    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
