@@ -52,7 +52,7 @@ def _is_name(node: Node) -> bool:
         return True
     if node.kind == "mul" and node.parts[0].kind == "sym":
         return all(part.kind in ("sym", "tuple") for part in node.parts) or len(node.parts) == 2
-    return node.kind == "add" and all(_is_name(part) for part in node.parts)
+    return node.kind in ("add", "tuple") and all(_is_name(part) for part in node.parts)
 
 
 def _single(node: Node) -> bool:

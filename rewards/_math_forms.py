@@ -6,6 +6,12 @@ from itertools import combinations
 from rewards._math_reader import Node
 from rewards._math_values import exact, quick, symbols
 
+# Functions that stand for one another: where the gold has a sine, the answer may have a cosine. exp is but a power.
+FAMILIES = {"exp": ""}
+FAMILIES |= dict.fromkeys(("sin", "cos", "tan", "sec", "csc", "cot"), "trigonometric")
+FAMILIES |= dict.fromkeys(("arcsin", "arccos", "arctan"), "inverse trigonometric")
+FAMILIES |= dict.fromkeys(("ln", "log", "log10"), "logarithm")
+
 
 def undone(node: Node) -> set[str]:
     """The kinds of operation in a tree that exact arithmetic would carry out at once: empty for an evaluated answer.
@@ -35,15 +41,14 @@ def _whole(node: Node) -> bool:
 
 def _marks(node: Node) -> set[str]:
     if node.kind == "call":
-        return {f"function {node.data}"} if not symbols(node) else set()
+        family = FAMILIES.get(node.data, node.data)
+        return {f"function {family}"} if family and not symbols(node) else set()
     if node.kind == "degree":
         return set()
     rational = [part for part in node.parts if exact(part) is not None]
     if node.kind in ("add", "mul"):
         marks = {"arithmetic"} if len(rational) > 1 else set()
-        if node.kind == "mul" and any(exact(part) in (0, 1) for part in rational):
-            marks.add("arithmetic")
-        if node.kind == "add" and any(exact(part) == 0 for part in rational):
+        if any(exact(part) == 0 for part in rational):
             marks.add("arithmetic")
         return marks | (_combinable(node) if not symbols(node) else set())
     if len(rational) < len(node.parts):

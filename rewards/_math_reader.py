@@ -1,13 +1,13 @@
 r"""Reads the tokens of a mathematical answer into a tree. Strict: what is ambiguous is not read.
 
-A number literal is one node, also a mixed number `2\frac12` and a scientific one `1.5 \times 10^6`, so that what is left
-as an operation in the tree is one that the writer left undone.
+A number literal is one node, also a mixed number `2\frac12` and a scientific one `1.5 \times 10^6`, so that what is
+left as an operation in the tree is one that the writer left undone.
 """
 
 from fractions import Fraction
 from typing import NamedTuple
 
-from rewards._math_tokens import FUNCTIONS, Token, Unreadable, tokens
+from rewards._math_tokens import FUNCTIONS, MAX_POWER_OF_TEN, Token, Unreadable, tokens
 from rewards._math_units import STOP_WORDS, UNITS
 
 MAX_DEPTH = 40
@@ -28,7 +28,7 @@ class Node(NamedTuple):
 
 def read(text: str) -> tuple[Node, list[Token]]:
     """The tree of `text` and the tokens left over at its end (a unit, perhaps). Raises Unreadable."""
-    reader = _Reader(tokens(text))
+    reader = _Reader([letter for token in tokens(text) for letter in _letters(token)])
     return reader.statements(), reader.tokens[reader.at :]
 
 
@@ -170,9 +170,8 @@ class _Reader:
             start, (_, _) = self.at, (self.take(), self.take())
             self.take()
             power = self.argument()
-            if power.kind == "num" and power.data.denominator == 1 and 1 <= abs(value.data) < 10:
-                if abs(power.data) <= 2_000:
-                    return number(value.data * Fraction(10) ** int(power.data))
+            if _is_whole(power) and abs(power.data) <= MAX_POWER_OF_TEN and 1 <= abs(value.data) < 10:
+                return number(value.data * Fraction(10) ** int(power.data))
             self.at = start
         return value
 
@@ -186,7 +185,7 @@ class _Reader:
             return token.value in ("(", "[", "{") or (token.value == "|" and not self.bars)
         if token.kind == "command":
             return token.value in FUNCTIONS or token.value in CONSTANTS or token.value in _ATOMS
-        return token.kind in ("name", "env") or (token.kind == "word" and _is_product(token.value))
+        return token.kind in ("name", "env")
 
     def power(self) -> Node:
         base = self.atom()
@@ -237,8 +236,6 @@ class _Reader:
             return number(token.value)
         if token.kind == "name":
             return self.named(str(token.value))
-        if token.kind == "word" and _is_product(token.value):
-            return Node("mul", tuple(_symbol(letter) for letter in token.value))
         if token.kind == "text" and len(token.value) == 1 and token.value.isalpha():
             return Node("text", data=token.value)
         if token.kind == "field":
@@ -253,16 +250,15 @@ class _Reader:
 
     def named(self, name: str) -> Node:
         if self.skip("_"):
-            start = self.at
-            self.argument(whole=True) if not self.words_in_braces() else None
-            name += "_" + "".join(str(t.raw or t.value) for t in self.tokens[start : self.at] if t.value not in "{}")
+            index = [self.take()]
+            if index[0].value == "{":
+                while not self.sees("}"):
+                    if self.peek().kind == "end of text":
+                        raise Unreadable("a subscript without its end")
+                    index.append(self.take())
+                self.take()
+            name += "_" + "".join(str(token.raw or token.value) for token in index if token.value != "{")
         return _symbol(name)
-
-    def words_in_braces(self) -> bool:
-        if self.sees("{") and self.peek(1).kind in ("text", "word") and self.peek(2).value == "}":
-            self.at += 3
-            return True
-        return False
 
     def based(self, token: Token) -> Node:
         self.expect("_")
@@ -428,17 +424,24 @@ _ATOMS = {
 _OPENERS = {"(": "parenthesis", "[": "square_bracket", "{": "group", "{set": "braces", "|": "bar"}
 
 
-def _is_product(word: str) -> bool:
-    """Whether letters side by side are a product of symbols rather than a word or a unit."""
-    return len(word) <= 3 and word.lower() not in STOP_WORDS and word not in UNITS
+def _letters(token: Token) -> list[Token]:
+    """A short run of letters is a product of symbols, unless it is a word or a unit."""
+    word = str(token.value)
+    if token.kind != "word" or len(word) > 3 or word.lower() in STOP_WORDS or word in UNITS:
+        return [token]
+    return [Token("name", letter, token.spaced and not i) for i, letter in enumerate(word)]
 
 
 def _symbol(name: str) -> Node:
     return Node("const", data=name) if name in ("e", "i") else Node("sym", data=name)
 
 
+def _is_whole(node: Node) -> bool:
+    return node.kind == "num" and node.data.denominator == 1
+
+
 def _proper(fraction: Node) -> Fraction:
-    if fraction.kind == "div" and all(part.kind == "num" and part.data.denominator == 1 for part in fraction.parts):
+    if fraction.kind == "div" and all(map(_is_whole, fraction.parts)):
         top, bottom = (part.data for part in fraction.parts)
         if 0 < top < bottom:
             return top / bottom

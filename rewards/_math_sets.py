@@ -3,7 +3,7 @@
 from functools import cmp_to_key
 
 from rewards._math_reader import Node
-from rewards._math_values import DIGITS, Refused, close, exact, precise, symbols
+from rewards._math_values import Refused, close, precise, symbols
 
 INFINITY = float("inf")
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}

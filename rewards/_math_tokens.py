@@ -46,14 +46,16 @@ SYNONYMS = {
     "acos": "arccos", "atan": "arctan", "degree": "circ", "infin": "infty", "backslash": "setminus", "sim": "approx",
     "thickapprox": "approx", "simeq": "approx", "lt": "<", "gt": ">", "colon": ":",
 }  # fmt: skip
-GREEK = set(
+_GREEK = (
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
-    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar".split()
+    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar"
 )
-SILENT = set(
+GREEK = frozenset(_GREEK.split())
+_SILENT = (
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle "
-    "limits nolimits quad qquad thinspace medspace enspace negthinspace".split()
+    "limits nolimits quad qquad thinspace medspace enspace negthinspace"
 )
+SILENT = frozenset(_SILENT.split())
 FONTS = "mathbf|mathit|boldsymbol|bm|mathsf|mathcal|vec|hat|overrightarrow|overline|bar|mathop|mathfrak"
 TEXTS = "text|textbf|textit|textrm|textnormal|textsf|texttt|mbox|hbox|mathrm|operatorname|rm|emph"
 

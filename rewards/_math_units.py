@@ -54,16 +54,17 @@ POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3}
 UNIT_WORD = {"unit", "units", "square", "cubic", "sq"}
 
 # Words that are no unit: what they stand beside is hedged, negated or another value.
-STOP_WORDS = set(
+_STOP_WORDS = (
     "a an about above almost also and another answer any approx approximately around assuming at barely because below "
     "between but by correct could depending does else equals except exactly false few for from given greater half "
     "hence however i if impossible in incorrect infinitely instead is isn it its just least less likely many may maybe "
     "might minus mod modulo more most nearly neither no none nor not number off often only or otherwise over perhaps "
     "plus possible possibly probably quarter rather roughly several should since so some sometimes sorry than that the "
     "then there third this though thus times to total true twice uncertain under undefined unknown unless unsure until "
-    "wait was when where which while with without would wrong yes you zero one two three four five six seven eight nine "
-    "ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety half double triple".split()
+    "wait was when where which while with without would wrong yes you zero one two three four five six seven eight "
+    "nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety double triple"
 )
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 
 def read_unit(rest: list[Token]) -> Unit | None:

@@ -222,12 +222,17 @@ def _log(m, x, base=None):
     return m.log(x) if base is None else m.log(x) / m.log(base)
 
 
+def _common_log(m, x, base=None):
+    # Without a base it is ln to some and log10 to others: a base that is neither makes it equal to itself alone.
+    return _log(m, x, 7.3125 if base is None else base)
+
+
 _CALLS = {
     **{name: _trigonometric(name) for name in ("sin", "cos", "tan")},
     **{name: _trigonometric(of, inverted=True) for name, of in {"sec": "cos", "csc": "sin", "cot": "tan"}.items()},
     **{f"arc{name}": _trigonometric(f"a{name}") for name in ("sin", "cos", "tan")},
     **{name: _hyperbolic(name) for name in ("sinh", "cosh", "tanh")},
-    "ln": _log, "log": _log, "log10": lambda m, x: _log(m, x, 10), "exp": _exponential,
+    "ln": _log, "log": _common_log, "log10": lambda m, x: _log(m, x, 10), "exp": _exponential,
     "abs": lambda m, x: abs(x), "factorial": _factorial, "binom": _binomial,
     "floor": _floor, "ceil": lambda m, x: -_floor(m, -x),
     "max": lambda m, *x: max(map(_ordered, x)), "min": lambda m, *x: min(map(_ordered, x)),

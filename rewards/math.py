@@ -1,4 +1,4 @@
-"""math: the answer is mathematically the gold: numbers, formulas, sets, intervals, equations, matrices, units, words."""
+"""math: the answer is mathematically the gold: number, formula, set, interval, equation, matrix, unit or words."""
 
 import re
 from functools import lru_cache
@@ -30,6 +30,9 @@ _DENIED_BEFORE = re.compile(
 _DENIED_AFTER = re.compile(r"[\s$*)\\\].,]*(?:(?:is|was)\s+(?:wrong|incorrect|false|not)\b|or\s)", re.I)
 _NAMED = re.compile(r"\\text\s*\{([^{}]*)\}\s*(?:=|:)\s*(.+)", re.DOTALL)
 _TEXT = re.compile(r"\\(?:text\w*|mathrm|mbox|textbf)\s*\{([^{}]*)\}")
+_UNIT_FRACTION = re.compile(
+    r"\\[dt]?frac\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}\s*\}\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}"
+)
 _SENTENCE = re.compile(r"[A-Za-z][A-Za-z' ,.-]*[A-Za-z]")
 _CURRENCY = re.compile(r"([+-]?)\s*(\\\$|\\euro\b|\\pounds\b|\u20ac|\u00a3)\s*")
 _CURRENCIES = {"\\$": "dollar", "\\euro": "euro", "\u20ac": "euro", "\\pounds": "GBP", "\u00a3": "GBP"}
@@ -42,7 +45,7 @@ def math_answer(response, row):
 
     Reads the answer region; in the region "everything" it looks for the one `\boxed{…}` after the thinking, or a whole
     text or last line that is nothing but the answer. Compares numbers exactly (1/3 is not 0.333), formulas to 45 digits
-    at several values of their symbols, and like with like: {1,2}, (1,2) and [1,2] differ, 10 km is 10000 m but not 10 m.
+    at several values of their symbols, and like with like: {1,2}, (1,2) and [1,2] differ, 10 km is 10000 m, not 10 m.
     Wrong: several different answers, a chain of equalities, hedges, and what is not evaluated as far as the gold is
     (`123 \times 456`, `\sqrt{16}`, 84/2). Right: 42., 1\,234, 1e6, 0.\overline{3}, x = 42, 45°, 2 \le x < 5 for [2,5).
     Edge cases: `\log` without a base equals neither ln nor log10; a/bc is ambiguous, so it only equals itself; a text
@@ -185,6 +188,7 @@ def _read(text: str) -> Quantity:
     """The tree of a bare answer and its unit. Raises Unreadable."""
     if (match := _NAMED.fullmatch(text)) and not STOP_WORDS & set(match[1].lower().split()):
         text = match[2]  # \text{Area} = 42
+    text = _UNIT_FRACTION.sub(r"\\text{\1/\2", text)
     text = _SHORT_UNIT.sub(r"\1 \\text{\2}", text) if _SHORT_UNIT.fullmatch(text) else text
     if currency := _CURRENCY.match(text):
         node, rest = read(currency[1] + text[currency.end() :])

@@ -1,0 +1,81 @@
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from lab import Response
+from rewards.math import math_answer
+
+CASES = [
+    json.loads(line) for line in (Path(__file__).parents[1] / "data" / "math_cases.jsonl").read_text().splitlines()
+]
+REWARD = math_answer()
+
+
+def score(text, gold="42", **response):
+    return REWARD.checked(REWARD.score(Response(text, **response), {"answer": gold})).value
+
+
+def name(case):
+    return f"{case['why']}-{case['gold'][:20]}"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case["right"]], ids=name)
+def test_no_wrong_answer_is_accepted(case):
+    assert score(case["response"], case["gold"]) == 0
+
+
+def test_hardly_a_right_answer_is_refused():
+    right = [case for case in CASES if case["right"]]
+    refused = [case["why"] for case in right if score(case["response"], case["gold"]) != 1]
+    assert len(right) >= 150 and len(refused) <= 0.02 * len(right), refused
+
+
+def test_every_gold_accepts_itself():
+    refused = [case["gold"] for case in CASES if score(f"\\boxed{{{case['gold']}}}", case["gold"]) != 1]
+    assert refused == []
+
+
+BOMBS = [
+    "9^{9^{8}}", "9^{9^{9^{9^9}}}", "2^{10^9}", "1000000!", r"\log(10^{10^8})", r"\gcd(10^{10^6},3^{10^6})",
+    "(" * 3000 + "42" + ")" * 3000, "{" * 3000 + "42" + "}" * 3000, "1," * 50_000, "1" * 1_000_000, r"\frac{" * 1000,
+    "-" * 5000, "(|" * 400, r"\sin" * 500 + "1", r"\binom{10^9}{5\cdot 10^8}", r"\sin(10^{40000})", "2^" * 500 + "2",
+    "1/" * 700 + "1", "+".join(f"{i}x" for i in range(300)), "+".join(rf"\sqrt{{{i}}}" for i in range(150)),
+    r"e^{e^{e^{e^{e}}}}", r"\cup".join(["(1,2)"] * 150), "(1+10^{-60})^{10^{64}}", r"\tan 90^\circ", "1e999999999",
+    "\\" * 5000, "$" * 5001, "####" * 50_000, "answer is " * 20_000, "not " * 50_000 + r"\boxed{43}",
+    r"\boxed{" * 50_000 + "43", "\x00", "\ud800", "nan", "inf", "0^0", "2" + "!" * 900, r"\begin{pmatrix}" * 300,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("gold", ["42", r"\sqrt{2}", "x^2+1", r"\{1,2,3\}", "(1,2)", r"[0,\infty)", r"10 \text{ km}"])
+def test_bombs_and_odd_input_are_wrong(gold):
+    for bomb in BOMBS:
+        assert score(bomb, gold) == 0, bomb[:40]
+        assert score(f"\\boxed{{{bomb}}}", gold) == 0, bomb[:40]
+
+
+def test_off_the_main_thread():
+    verdicts = []
+    thread = threading.Thread(
+        target=lambda: verdicts.extend(score(rf"\boxed{{{a}}}", r"\sqrt{12}") for a in (r"2\sqrt3", "9^{9^9}"))
+    )
+    thread.start()
+    thread.join()
+    assert verdicts == [1, 0]
+
+
+@pytest.mark.parametrize("region", ["boxed", "<answer>", "last line", "everything"])
+def test_regions(region):
+    text = {
+        "boxed": r"I get \boxed{1/2}.",
+        "<answer>": r"I get <answer>\boxed{1/2}</answer>",
+        "last line": "I get\n1/2",
+    }
+    assert score(text.get(region, "1/2"), "0.5", region=region) == 1
+    assert score("0.5, I think", "0.5", region=region) == 0
+    assert score(text.get(region, "1/2"), "0.5", region=region, finished=False) == 0
+
+
+def test_a_blank_gold_is_unscorable():
+    assert score("42", " ") is None
