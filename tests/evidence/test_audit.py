@@ -1,0 +1,128 @@
+"""The audit: a good reward passes, and every planted hole trips the probe that was made for it."""
+
+import json
+
+import bad_code
+import bad_rewards
+import pytest
+
+from lab import Response, Task
+from lab.errors import UserError
+from lab.evidence.audit import MUST_HOLD, audit, task_for, task_of
+from lab.evidence.probes import PROBES
+from lab.registry import load_reward, load_task, task_names
+from lab.reward import Recipe
+from lab.scoring import Scorer
+
+GOLDS = ["42", "1234", "-17", "3.25", "108", "7", "95", "0.5", "2001", "64", "-3", "881"]
+ROWS = [{"question": f"What is {3 * i} + {i}, or so?", "answer": gold} for i, gold in enumerate(GOLDS, start=20)]
+PLANTED = [value for value in vars(bad_rewards).values() if isinstance(value, Recipe)]
+
+
+def holes(report) -> dict[int, str]:
+    return {finding.number: finding.verdict for finding in report.findings if finding.verdict in ("warn", "FAIL")}
+
+
+def test_the_probes_are_26_and_those_that_must_hold_are_named():
+    assert sorted(PROBES) == list(range(1, 27))
+    assert MUST_HOLD == (1, 3, 4, 5, 6, 7, 10, 15, 16, 17, 18, 19, 20, 21, 25)
+    planted = {int(recipe.__name__.rpartition("_")[2]) for recipe in PLANTED}
+    assert set(MUST_HOLD) - planted == {25}
+
+
+@pytest.mark.parametrize("recipe", PLANTED, ids=lambda recipe: recipe.__name__)
+def test_a_planted_hole_trips_its_probe(recipe):
+    number = int(recipe.__name__.rpartition("_")[2])
+    region = "<answer>" if number == 10 else "everything"
+    report = audit(task_of(recipe(), ROWS, region), rows=ROWS, probes=[number])
+    assert holes(report) == {number: "FAIL" if number in MUST_HOLD else "warn"}
+    assert [finding.number for finding in report.failed] == ([number] if number in MUST_HOLD else [])
+
+
+def test_a_sandbox_that_holds_nothing_trips_its_probe(monkeypatch):
+    monkeypatch.setenv("LAB_SANDBOX", "bad_code:leaky")
+    report = audit(task_of(bad_code.runs_it_25(), ROWS), rows=ROWS, probes=[25])
+    assert holes(report) == {25: "FAIL"}
+    assert "self-tests hold on tier unsafe" in report.findings[0].detail
+
+
+@pytest.mark.parametrize("name", ["numeric", "math"])
+@pytest.mark.parametrize("region", ["everything", "boxed", "last line", "<answer>"])
+def test_a_good_reward_passes_every_probe_in_every_region(name, region):
+    report = audit(task_of(load_reward(name), ROWS, region), rows=ROWS)
+    assert holes(report) == {}
+    assert {finding.number for finding in report.findings if finding.verdict == "n/a"} == {22, 25}
+    assert region in report.format
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_every_bundled_task_is_green(name):
+    report = audit(load_task(name), quick=True)
+    assert not report.failed, report.table()
+
+
+def test_the_accepted_format_is_found_where_the_region_alone_is_not_enough():
+    task = Task(
+        rows=lambda split, rng: iter(ROWS),
+        prompt="{question}",
+        rewards={"correct": load_reward("numeric"), "shape": load_reward("format")},
+        gates={"correct": "shape"},
+        answer="<answer>",
+        name="gated",
+    )
+    report = audit(task, rows=ROWS)
+    assert report.format == "a thought, then the region"
+    assert not report.failed, report.table()
+
+
+def test_a_reward_that_judges_no_answer_is_still_tried_on_the_machine():
+    report = audit(task_of(load_reward("format"), ROWS), rows=ROWS, quick=True)
+    verdicts = {finding.number: finding.verdict for finding in report.findings}
+    assert {verdicts[number] for number in (1, 3, 4, 5, 6, 7, 10, 25)} == {"n/a"}
+    assert {verdicts[number] for number in (15, 16, 17, 18, 19, 20, 21)} == {"ok"}
+
+
+def test_a_models_answers_tell_whether_there_is_signal():
+    task = task_of(load_reward("numeric"), ROWS)
+    mixed = [[row["answer"], "0"] for row in ROWS]
+    silent = [["0", "00"] for _ in ROWS]
+    assert holes(audit(task, rows=ROWS, probes=[22], completions=mixed)) == {}
+    assert holes(audit(task, rows=ROWS, probes=[22], completions=silent)) == {22: "warn"}
+
+
+def test_a_gold_that_always_stands_at_one_place_of_the_prompt_is_a_leak():
+    rows = [{"question": f"Add them up. Answer: {gold} Go.", "answer": gold} for gold in GOLDS]
+    assert holes(audit(task_of(load_reward("numeric"), rows), rows=rows, probes=[26])) == {26: "warn"}
+    choice = load_task("largest")
+    assert holes(audit(choice, probes=[26])) == {}
+
+
+def test_the_report_is_a_table_and_json_with_examples():
+    report = audit(task_of(bad_rewards.substring_6(), ROWS), rows=ROWS, probes=[1, 6])
+    told = json.loads(report.json())
+    assert told["failed"] == [6]
+    assert [finding["verdict"] for finding in told["findings"]] == ["ok", "FAIL"]
+    assert told["findings"][1]["examples"][0]["score"] == 1.0
+    table = report.table()
+    assert "  6  FAIL  several answers at once" in table
+    assert "must hold and does not: 6 several answers at once" in table
+
+
+def test_a_scorer_can_be_shared_and_stays_open():
+    task = load_task("arithmetic")
+    with Scorer({"arithmetic": task}, workers=1) as scorer:
+        assert not audit(task, quick=True, scorer=scorer).failed
+        row = task.sample("train", 1)[0]
+        assert scorer.grade([Response(row["answer"])], [row])[0].primary == 1.0
+
+
+def test_a_reward_alone_takes_the_rows_of_a_bundled_task():
+    task = task_for(load_reward("numeric"))
+    assert not audit(task, quick=True).failed
+    with pytest.raises(UserError, match="--rows"):
+        task_for(bad_rewards.substring_6())
+
+
+def test_an_unknown_probe_is_refused():
+    with pytest.raises(UserError, match="numbered 1 to 26"):
+        audit(load_task("arithmetic"), probes=[27])
