@@ -33,14 +33,15 @@ def write_report(run: str | Path) -> Path:
     summary = read_json(run / "summary.json")
     provenance = read_json(run / "provenance.json")
     metrics = list(read_lines(run / "metrics.jsonl"))
-    config = run / "config.yaml"
+    config = (run / "config.yaml").read_text(encoding="utf-8") if (run / "config.yaml").is_file() else ""
+    lines = {stage: list(read_lines(run / "samples" / f"{stage}.jsonl")) for stage in STAGES}
     body = [
         _header(summary),
         _warnings(warnings(summary, provenance, metrics)),
         _table(summary),
         _curves(metrics),
-        samples.section({stage: list(read_lines(run / "samples" / f"{stage}.jsonl")) for stage in STAGES}),
-        _folded("Configuration", element("pre", config.read_text())) if config.is_file() else None,
+        samples.section(lines, _completions_wanted(config)),
+        _folded("Configuration", element("pre", config)) if config else None,
         _folded("Provenance", _tree(provenance)) if provenance else None,
         element("footer", f"Made from {run.name} by reasoning-lab. Nothing on this page leaves your machine."),
     ]
@@ -119,9 +120,7 @@ def warnings(summary, provenance, metrics) -> list[str]:
     found = list(summary.get("warnings", []))
     for name, stage in _stages(summary).items():
         if stage.get("unscorable"):
-            found.append(
-                f"{name}: {_count(stage['unscorable'], stage['n'])} could not be scored and count as not right."
-            )
+            found.append(f"{name}: {stage['unscorable']} completions could not be scored and are left out.")
         if (stage.get("truncated") or 0) > TOO_MANY_TRUNCATED:
             share = _percent(stage["truncated"])
             found.append(f"{name}: {share} of the completions were cut at the token limit, and a cut one is wrong.")
@@ -135,10 +134,6 @@ def warnings(summary, provenance, metrics) -> list[str]:
     if late and sum(late) / len(late) > TOO_MANY_SILENT:
         found.append("In the last quarter of GRPO most groups scored alike, so they carried no signal to learn from.")
     return found
-
-
-def _count(unscorable: float, n: int) -> str:
-    return _percent(unscorable) if 0 < unscorable < 1 else f"{unscorable:g} of {n}"
 
 
 # ---- sections
@@ -272,6 +267,14 @@ def _tree(value: Any) -> Markup:
 
 
 # ---- numbers and files
+
+
+def _completions_wanted(config: str) -> int:
+    import yaml
+
+    experiment = yaml.safe_load(config)
+    report = experiment.get("report") if isinstance(experiment, Mapping) else None
+    return (report or {}).get("completions", samples.SHOWN)
 
 
 def _name(summary) -> str:

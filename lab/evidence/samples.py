@@ -8,24 +8,24 @@ from lab.evidence.markup import Markup, element
 SHOWN = 20
 LONGEST = 6_000  # characters of one text; the whole stands in samples/
 
-# What became of a row between the first and the last stage → its heading, and how many of the SHOWN it may take
-# before the others had theirs.
+# What became of a row between the first and the last stage → its heading, and the share of the shown rows that it may
+# take before the others had theirs.
 FATES = {
-    "gained": ("turned right", 8),
-    "lost": ("turned wrong", 5),
-    "wrong": ("still wrong", 4),
-    "right": ("still right", 3),
+    "gained": ("turned right", 0.4),
+    "lost": ("turned wrong", 0.25),
+    "wrong": ("still wrong", 0.2),
+    "right": ("still right", 0.15),
 }
 
 
-def section(by_stage: Mapping[str, Sequence[dict]]) -> Markup | None:
-    """The section of the page; None where no stage left samples."""
+def section(by_stage: Mapping[str, Sequence[dict]], count: int = SHOWN) -> Markup | None:
+    """The section of the page, `count` rows long; None where no stage left samples."""
     stages = {stage: [line for line in lines if not line.get("sample")] for stage, lines in by_stage.items() if lines}
     if not stages:
         return None
     rows = list(zip(*stages.values()))  # R rows, each with one sample a stage
     fates = [fate(row[0], row[-1]) for row in rows]
-    shown = [(fates[i], _row(rows[i], list(stages), fates[i])) for i in chosen(fates)]
+    shown = [(fates[i], _row(rows[i], list(stages), fates[i])) for i in chosen(fates, count)]
     counts = {name: fates.count(name) for name in FATES}
     radios = [
         element("input", type="radio", name="fate", id=f"show-{name}", class_=f"show-{name}", checked=checked)
@@ -56,12 +56,12 @@ def fate(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     return "gained" if after.get("right") else "lost"
 
 
-def chosen(fates: Sequence[str]) -> list[int]:
-    """Up to SHOWN rows, changed ones first, each fate within its share as long as another fate has rows left."""
+def chosen(fates: Sequence[str], count: int = SHOWN) -> list[int]:
+    """Up to `count` rows, changed ones first, each fate within its share as long as another fate has rows left."""
     of = {name: [i for i, found in enumerate(fates) if found == name] for name in FATES}
-    taken = {name: of[name][:share] for name, (_, share) in FATES.items()}
+    taken = {name: of[name][: int(share * count)] for name, (_, share) in FATES.items()}
     for name in FATES:
-        room = SHOWN - sum(map(len, taken.values()))
+        room = count - sum(map(len, taken.values()))
         taken[name] = of[name][: len(taken[name]) + room]
     return [i for name in FATES for i in taken[name]]
 
@@ -87,8 +87,8 @@ def _row(samples: Sequence[dict], stages: Sequence[str], fate_name: str) -> Mark
 
 
 def _completion(stage: str, sample: Mapping[str, Any]) -> Markup:
-    right = sample.get("right")
-    marks = [element("b", stage), element("span", "right" if right else "wrong", class_="right" if right else "wrong")]
+    verdict = {True: "right", False: "wrong"}.get(sample.get("right"), "unscorable")
+    marks = [element("b", stage), element("span", verdict, class_=verdict)]
     marks += [_score(name, value, sample.get("reasons") or {}) for name, value in (sample.get("scores") or {}).items()]
     if sample.get("tokens") is not None:
         marks.append(element("span", f"{sample['tokens']} tokens", class_="quiet"))

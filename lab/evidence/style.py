@@ -36,6 +36,7 @@ aside { margin-top: 28px; padding: 12px 18px; background: var(--warn-paper); bor
 aside b { color: var(--warn); }
 aside ul { margin: 2px 0 0; padding-left: 18px; }
 
+.scroll + p { margin: 10px 2px; font-size: 13px; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--rule); border-radius: 10px; }
 table { border-collapse: collapse; width: 100%; white-space: nowrap; }
 th, td { padding: 11px 9px; text-align: right; }
@@ -44,7 +45,7 @@ th:last-child, td:last-child { padding-right: 16px; }
 thead th { font-size: 12px; font-weight: 500; color: var(--quiet); padding-bottom: 6px; }
 tbody tr { border-top: 1px solid var(--rule); }
 tbody th { text-align: left; font-weight: 620; }
-tbody th small { font-weight: 400; margin-left: 10px; }
+tbody th small { display: block; font-weight: 400; }
 tbody .part { padding-left: 30px; }
 tr:has(.part) { border-top: 0; }
 tr:has(.part) td, tr:has(.part) th { padding-top: 3px; padding-bottom: 9px; color: var(--quiet); }
@@ -113,8 +114,8 @@ footer { margin-top: 40px; font-size: 12px; color: var(--quiet); }
 @media (max-width: 720px) {
   main { padding: 32px 16px; }
   th, td { padding: 9px 7px; }
-  tbody th small { display: block; margin: 0; }
-  .interval { width: 80px; }
+  td:has(.interval), thead th:nth-child(4) { display: none; }
+  tbody th small { white-space: normal; }
   .columns { grid-template-columns: 1fr; }
   .columns > div + div { border-left: 0; border-top: 1px solid var(--rule); }
   dl { grid-template-columns: 1fr; }

@@ -122,6 +122,8 @@ def test_the_page_shows_table_curves_completions_config_and_provenance(run):
     assert page.count("polyline", "line") >= 9
     assert "learning_rate: 2.0e-05" in page.text and "9f2c9f2c" in page.text
     assert page.count("aside") == 0  # nothing is off in this run
+    (run / "config.yaml").write_text("report:\n  completions: 7\n")
+    assert read(run).count("article", "sample") == 7
 
 
 def test_the_page_asks_nothing_of_the_network_and_runs_no_script(run):
@@ -192,7 +194,7 @@ def test_what_is_off_is_said():
     found = warnings({"stages": stages, "warnings": ["one seed"]}, {"audit": {"overridden": True}}, silent)
     for what in (
         "one seed",
-        "3 of 100 could not be scored",
+        "3 completions could not be scored",
         "21.0 % of the completions",
         "audit was overridden",
         "no signal",
