@@ -38,7 +38,7 @@ def load_tasks(experiment: Experiment) -> dict[str, Task]:
 
 
 def draw(experiment: Experiment, tasks: Mapping[str, Task], scorer: "Scorer") -> Data:
-    """The rows for every stage the experiment has. SFT and GRPO see different training rows as long as there are enough.
+    """The rows for every stage the experiment has. SFT and GRPO see different training rows where there are enough.
 
     Raises ContractError where a task has no rows, lacks a field that its rewards read, or has too many wrong golds.
     """
@@ -96,9 +96,9 @@ def _verified(task: Task, rows: list[Row], scorer: "Scorer", notes: list[str]) -
         row, grade = next((r, g) for r, g in zip(rows, graded, strict=True) if not task.is_right(g))
         score = grade.scores[task.primary]
         raise ContractError(
-            f"task {task.name}: {wrong} of {len(rows)} golds do not verify (allowed are {WRONG_GOLDS:.0%}), for example "
-            f"{gold_response(task, row).text!r:.80} scores {score.value} {score.reason} in row {dict(row)!r:.160}: mend "
-            "the row's gold, `demonstrate` or the reward"
+            f"task {task.name}: {wrong} of {len(rows)} golds do not verify (allowed are {WRONG_GOLDS:.0%}), "
+            f"for example {gold_response(task, row).text!r:.80} scores {score.value} {score.reason} in row "
+            f"{dict(row)!r:.160}: mend the row's gold, `demonstrate` or the reward"
         )
     if wrong:
         notes.append(f"{task.name}: {wrong} of {len(rows)} rows dropped, their gold does not verify")

@@ -47,13 +47,13 @@ def check_engine(model_wrapped) -> str:
     if asked != used:
         raise UserError(
             f"the launcher was told to train with {asked}, but the model runs under {used}: look for `use_cpu: true` "
-            "in the accelerate file or in the experiment, with which accelerate drops DeepSpeed, or leave the preset out"
+            "in the accelerate file or in the experiment, with which accelerate drops DeepSpeed"
         )
     return used
 
 
 def machine_arguments(dtype: str) -> dict:
-    """TrainingArguments that follow from the machine: bfloat16 where it can, CPU and float32 where there is nothing else."""
+    """TrainingArguments that follow from the machine: bfloat16 where it can, float32 on a CPU."""
     import torch
 
     # Every parameter that is trained takes part in each loss: DDP need not search for others.

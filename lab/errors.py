@@ -12,7 +12,7 @@ class UserError(Exception):
 
 
 class ContractError(UserError):
-    """A task or a reward broke its own contract (a value out of range, a field that is missing, a gold that is wrong)."""
+    """A task or a reward broke its own contract: a value out of range, a field missing, a gold that is wrong."""
 
 
 def nearest(got: str, allowed: Iterable[str], otherwise: str = "") -> str:

@@ -100,8 +100,12 @@ def in_region(answer: str, region: str) -> str:
 
 def _boxed(text: str) -> list[str]:
     # One pass with a stack, because 50,000 unclosed boxes must not cost 50,000 scans.
+    # It begins at the first box: str.find passes over the reasoning before it many times faster than the pattern.
+    start = min((at for at in (text.find("\\boxed"), text.find("\\fbox")) if at >= 0), default=len(text))
+    while start and text[start - 1] == "\\":  # of a run of backslashes, two by two are line breaks
+        start -= 1
     stack, closed = [], []
-    for match in _BOX_OR_BRACE.finditer(text):
+    for match in _BOX_OR_BRACE.finditer(text, start):
         token = match[0]
         if token == "{":
             stack.append(None)

@@ -134,9 +134,9 @@ def as_reward(candidate) -> Reward:
         return candidate
     if isinstance(candidate, Recipe):
         return candidate()
-    if callable(candidate) and "<lambda>" not in getattr(candidate, "__qualname__", "<lambda>"):
-        if "<locals>" not in candidate.__qualname__:
-            return Reward(PlainFunction(candidate.__module__, candidate.__qualname__))
+    name = getattr(candidate, "__qualname__", "<lambda>")
+    if callable(candidate) and "<" not in name:  # no <lambda>, nothing inside a function's <locals>
+        return Reward(PlainFunction(candidate.__module__, name))
     raise ContractError(
         f"{candidate!r:.80} is no reward: use a function that stands at the top level of a file, so that worker "
         "processes find it by name, with @reward(reads=[…]) from lab above it"

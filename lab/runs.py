@@ -30,7 +30,10 @@ class Run:
 
     @classmethod
     def create(cls, experiment: Experiment, provenance: dict, needed_bytes: int = 0) -> "Run":
-        """A new folder with config.yaml and provenance.json; UserError where it cannot be written or the disk is full."""
+        """A new folder; UserError where it cannot be written or the disk is full.
+
+        needed_bytes: what the run's checkpoints will take.
+        """
         now = datetime.datetime.now(datetime.UTC)
         parent = Path(experiment.output).expanduser() / experiment.name
         path = parent / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -57,7 +60,8 @@ class Run:
             )
         except OSError as error:
             raise UserError(
-                f"the run folder {path} cannot be written ({error.strerror or error}): set `output=` to a folder you own"
+                f"the run folder {path} cannot be written ({error.strerror or error}): "
+                "set `output=` to a folder you own"
             ) from None
         return run
 

@@ -17,6 +17,7 @@ Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content":
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 HELD_OUT_TENTHS = {VALIDATION: 1, TEST: 2}  # of the prompts, by their hash; the rest is for training
+MOST_HELD_OUT = 100_000  # rows of a held-out split that the source itself makes
 PATIENCE = 20_000  # rows of other splits, or seen before, drawn in a row before a generator counts as exhausted
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 
@@ -184,7 +185,14 @@ class Task:
 
     def _held_out_prompts(self) -> set[str]:
         held_out = [split for split in self.has if split != TRAIN]
-        return {self.key(row) for split in held_out for row in self.rows(split, random.Random(f"{self.name}/{split}/0"))}
+        sources = [self.rows(split, random.Random(f"{self.name}/{split}/0")) for split in held_out]
+        rows = [row for source in sources for row in islice(source, MOST_HELD_OUT)]
+        if len(rows) >= MOST_HELD_OUT:
+            raise ContractError(
+                f'task {self.name}: splits="given" is for a held-out split that ends, this one goes beyond '
+                f'{MOST_HELD_OUT:,} rows: use splits="hash", which keeps any generator\'s splits apart'
+            )
+        return {self.key(row) for row in rows}
 
     def _check_fields(self, row: Row) -> None:
         for name, reward in self.rewards.items():
@@ -193,7 +201,8 @@ class Task:
                     have = ", ".join(key for key in row if key != "task")
                     hint = nearest(wanted, row, f"add {wanted!r} to each row")
                     raise ContractError(
-                        f"task {self.name}: reward {name!r} reads the row field {wanted!r}, but rows have {have}: {hint}"
+                        f"task {self.name}: reward {name!r} reads the row field {wanted!r}, "
+                        f"but rows have {have}: {hint}"
                     )
 
 

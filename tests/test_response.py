@@ -57,5 +57,5 @@ def test_in_region_is_read_back(region):
 
 
 def test_an_unknown_region_is_refused():
-    with pytest.raises(ValueError, match="use \"everything\""):
+    with pytest.raises(ValueError, match='use "everything"'):
         check_region("bold")

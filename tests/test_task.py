@@ -100,6 +100,7 @@ def test_a_wrong_declaration_is_refused(changes, said):
         ({"rows": lambda split, rng: ["12"], "splits": "given"}, "dicts of fields"),
         ({"rows": lambda split, rng: [{"question": "q"}], "splits": "given", "has": ["train"]}, "row field 'answer'"),
         ({"has": ("test",)}, "it is a benchmark"),
+        ({"splits": "given"}, 'splits="given" is for a held-out split that ends'),
     ],
 )
 def test_wrong_rows_are_refused(changes, said):

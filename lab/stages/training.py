@@ -38,17 +38,17 @@ def trainer_arguments(experiment: Experiment, stage: str, folder: Path) -> dict:
 
 
 @contextlib.contextmanager
-def library_objections(what: str, *kinds: type[Exception]) -> Iterator[None]:
+def library_objections(what: str, kinds: tuple[type[Exception], ...]) -> Iterator[None]:
     """What a library refuses in a user's settings, as one sentence."""
     try:
         yield
-    except kinds or (ValueError, TypeError, ImportError) as error:
+    except kinds as error:
         raise UserError(f"{what} refuses these settings: {' '.join(str(error).split())}") from error
 
 
 def built(kind, **arguments):
     """`kind(**arguments)`, a configuration or a trainer, whose own objections are the user's to mend."""
-    with library_objections(kind.__name__):
+    with library_objections(kind.__name__, (ValueError, TypeError, ImportError)):
         return kind(**arguments)
 
 
@@ -67,7 +67,7 @@ def fit(trainer, tokenizer, folder: Path, run: Run) -> Path:
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(engine_check(trainer, run))
-    with library_objections(type(trainer).__name__, ImportError):
+    with library_objections(type(trainer).__name__, (ImportError,)):
         trainer.train()
     save_checkpoint(trainer, tokenizer, folder)
     release_engine()
