@@ -8,7 +8,7 @@ from lab import Score, reward
 MAX_CHARACTERS = 10_000  # a pattern is run over no more than this
 
 
-@reward(reads=["answer"], range=(0, 1), version="1")
+@reward(reads=["answer"], range=(0, 1), version="1", sees="answer")
 def exact_text(response, row, *, ignore_case: bool = False):
     """1 when the answer region's whole text is row["answer"] (a text, or a list of accepted texts); else 0.
 
@@ -26,7 +26,7 @@ def exact_text(response, row, *, ignore_case: bool = False):
     return float(normal(response.answer, ignore_case) in accepted)
 
 
-@reward(reads=["answer"], range=(0, 1), version="1")
+@reward(reads=["answer"], range=(0, 1), version="1", sees="answer")
 def regex_match(response, row, *, ignore_case: bool = False):
     """1 when row["answer"], a regular expression, matches the answer region's *whole* text; else 0.
 

@@ -19,7 +19,7 @@ class Malformed(ValueError):
     """The text is no expression that we evaluate; the message says why."""
 
 
-@reward(reads=["numbers", "target"], range=(0, 1), version="1")
+@reward(reads=["numbers", "target"], range=(0, 1), version="1", sees="answer")
 def expression_answer(response, row, *, exactly_once: bool = False, operators: str = "+-*/"):
     """1 when the answer region is one expression equal to row["target"] built from row["numbers"]; else 0.
 

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 
 from lab import Score, reward
-from lab.response import TAIL_CHARACTERS, region_contents
+from lab.response import region_contents
 from rewards._math_compare import equal
 from rewards._math_forms import is_literal
 from rewards._math_reader import Node, number, read
@@ -13,6 +13,7 @@ from rewards._math_units import STOP_WORDS, Unit, read_unit
 from rewards._math_values import exact
 
 MAX_CHARACTERS = 2_000
+MAX_SPELLINGS = 3  # of one answer in several boxes
 MAX_INTEGER = 50_000  # characters of a plain integer, which is compared as text
 
 _INTEGER = re.compile(r"([+-]?)0*(\d+)")
@@ -39,7 +40,7 @@ _CURRENCIES = {"\\$": "dollar", "\\euro": "euro", "\u20ac": "euro", "\\pounds": 
 _SHORT_UNIT = re.compile(r"(-?[\d.,/]+)\s+((?:[mgsLNJWVKh])(?:\^\{?[23]\}?)?(?:\s*/\s*[smh](?:\^\{?2\}?)?)?)")
 
 
-@reward(reads=["answer"], range=(0, 1), version="1")
+@reward(reads=["answer"], range=(0, 1), version="1", sees="answer", imports=["mpmath"])
 def math_answer(response, row):
     r"""1 when the response commits to exactly one evaluated answer that equals row["answer"]; else 0.
 
@@ -71,17 +72,17 @@ def math_answer(response, row):
 
 def committed(response) -> tuple[list[str], str]:
     """The one answer of a response (its spellings, where it stands there twice), or none and the reason."""
-    if not response.finished or response.final is None:
-        return [], "truncated"
-    final = response.final[-TAIL_CHARACTERS:]
     answers = response.answers
-    if response.region in ("everything", "last line"):
-        answers = region_contents(final, "boxed") or [_stated(answer) for answer in answers]
-    if region_contents(final, "boxed") and _denied(final):
-        return [], "denied"
-    answers = list(dict.fromkeys(map(bare, answers[:1_000])))
-    if len(answers) > 3:
+    if answers and response.region in ("everything", "last line"):
+        [text] = answers
+        answers = list(dict.fromkeys(region_contents(text, "boxed"))) or [_stated(text)]
+        if _denied(text):
+            return [], "denied"
+    if not answers:
+        return [], "no answer" if response.finished else "truncated"
+    if len(answers) > MAX_SPELLINGS:
         return [], "several answers"
+    answers = list(map(bare, answers))
     return (answers, "") if all(answers) else ([], "no answer")
 
 
@@ -101,14 +102,14 @@ def _stated(text: str) -> str:
     return last.removeprefix("####") if len(lines) == 1 else text
 
 
-def _denied(final: str) -> bool:
+def _denied(text: str) -> bool:
     """Whether the words right around the last box take it back: "is not \\boxed{42}", "\\boxed{42} is wrong"."""
-    start = max(final.rfind("\\boxed"), final.rfind("\\fbox"))
-    end = start + len(region_contents(final[start:], "boxed")[-1]) if region_contents(final[start:], "boxed") else start
-    closing = final.find("}", end)
-    return bool(_DENIED_BEFORE.search(final[max(0, start - 60) : start])) or bool(
-        _DENIED_AFTER.match(final[closing + 1 : closing + 60])
-    )
+    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    if start < 0 or not (inside := region_contents(text[start:], "boxed")):
+        return False
+    end = text.index("}", text.index(inside[0], start) + len(inside[0])) + 1
+    before, after = text[max(0, start - 60) : start], text[end : end + 60]
+    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after))
 
 
 def bare(text: str) -> str:

@@ -15,7 +15,7 @@ _NUMBER = re.compile(
 )
 
 
-@reward(reads=["answer"], range=(0, 1), version="1")
+@reward(reads=["answer"], range=(0, 1), version="1", sees="answer")
 def numeric_answer(response, row, *, tolerance: float = 0.0):
     """1 when the answer region holds exactly one number, equal to row["answer"]; else 0.
 
