@@ -84,6 +84,27 @@ def new(
 
 
 @app.command()
+def audit(
+    name: Annotated[str | None, typer.Argument(help="A task's name or file.")] = None,
+    reward: Annotated[
+        str, typer.Option(help="Audit one reward instead: a module of rewards/, module:function, file.")
+    ] = "",
+    rows: Annotated[int, typer.Option(help="How many rows to attack.")] = 20,
+    quick: Annotated[bool, typer.Option(help="Only the probes that must hold, on fewer rows.")] = False,
+    json: Annotated[bool, typer.Option(help="Print JSON.")] = False,
+) -> None:
+    """Attack a task's reward with 26 probes; exit 1 when one that must hold does not."""
+    from lab.evidence.audit import audit, task_for
+    from lab.registry import load_reward, load_task
+
+    if (name is None) == (not reward):
+        raise UserError("lab audit takes a task, or --reward NAME: give one of the two")
+    found = audit(task_for(load_reward(reward)) if reward else load_task(name), rows=rows, quick=quick)
+    print(found.json() if json else found.table())
+    raise typer.Exit(1 if found.failed else 0)
+
+
+@app.command()
 def config(section: Annotated[str, typer.Argument(help="sft, grpo or lora")] = "grpo") -> None:
     """List every field that a section takes, with its type and our default."""
     from lab import look

@@ -48,6 +48,7 @@ class Grpo:
     unscorable_share: float = 0.05  # of the answers, above which the run stops and shows them
     reward_seconds: float = 2.5  # an answer's deadline in the scoring workers
     reward_budget: float = 60.0  # a batch's
+    audit: typing.Literal["stop", "warn", "off"] = "stop"  # what a reward that fails the quick audit does to the run
     arguments: dict = field(default_factory=dict)
 
 

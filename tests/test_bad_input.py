@@ -156,3 +156,19 @@ def test_trls_own_objection_is_one_sentence(refused):
 def test_a_library_that_a_setting_needs(refused):
     said = refused("grpo.use_liger_kernel=true", "sft=null", "eval.base=false")
     assert "pip install liger-kernel" in said
+
+
+def test_a_reward_that_can_be_fooled_does_not_train(refused, tmp_path):
+    (tmp_path / "leaky.py").write_text(
+        "from lab import Task, reward\n"
+        "@reward(reads=['answer'])\n"
+        "def contains(response, row):\n"
+        "    return float(row['answer'] in response.text)\n"
+        "def rows(split, rng):\n"
+        "    while True:\n"
+        "        n = rng.randint(0, 99)\n"
+        "        yield {'q': f'{n} + 1', 'answer': str(n + 1)}\n"
+        "task = Task(rows=rows, prompt='{q}', rewards={'correct': contains()}, max_tokens=4)\n"
+    )
+    said = refused(f"task={tmp_path / 'leaky.py'}", "sft=null", "eval.base=false")
+    assert "fails its audit" in said and "several answers at once" in said and "grpo.audit=warn" in said

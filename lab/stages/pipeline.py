@@ -49,6 +49,8 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
         weights = resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
         trained = sum(stage != "base" for stage in stages)
         facts = provenance(experiment, tasks, weights, renderer.fingerprint) | {"notes": data.notes}
+        if "grpo" in stages and experiment.grpo.audit != "off":
+            facts["audit"] = audited(experiment, tasks, scorer)
         run = _shared_run(experiment, facts, trained * size_in_bytes(weights))
         bench = Bench(experiment, tasks, data, scorer, checkpoint, run, line)
         with run.removed_if_nothing_was_made():
@@ -163,6 +165,24 @@ def process_timeout(experiment: Experiment) -> float:
     if experiment.grpo and world_size() > 1:
         check_budget(experiment.grpo.reward_budget, seconds)
     return seconds
+
+
+def audited(experiment: Experiment, tasks: dict[str, Task], scorer: Scorer) -> dict:
+    """The quick half of the audit, for the provenance; a red reward is refused unless `grpo.audit` is "warn"."""
+    from lab.evidence.audit import audit
+
+    failed = {}
+    for name, task in tasks.items():
+        report = audit(task, quick=True, scorer=scorer)
+        if report.failed:
+            failed[name] = "; ".join(f"{finding.title}: {finding.detail}" for finding in report.failed)
+    if failed and experiment.grpo.audit == "stop":
+        name, found = next(iter(failed.items()))
+        raise UserError(
+            f"the reward of task {name} fails its audit ({found}), so a model would learn that instead: see "
+            f"`lab audit {tasks[name].source}` and mend it, or set grpo.audit=warn to train all the same"
+        )
+    return {"failed": failed, "overridden": bool(failed), "reason": "; ".join(f"{n}: {f}" for n, f in failed.items())}
 
 
 def without(experiment: Experiment, *stages: str) -> Experiment:
