@@ -1,5 +1,6 @@
 """GRPO: the task's prompts and rewards, with TRL's GRPOTrainer."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -83,6 +84,9 @@ class RewardTable:
 
     def _log(self, graded: list[Graded], rows: list[Row], responses: list, log_extra, log_metric) -> None:
         log_extra("task", [row["task"] for row in rows])
+        # With its row and what the template had begun, a completion can be scored anew: `lab score RUN`.
+        log_extra("row", [json.dumps(dict(row), ensure_ascii=False, default=str) for row in rows])
+        log_extra("prefilled", [response.prefilled for response in responses])
         log_extra("finished", [response.finished for response in responses])
         log_extra("reasons", ["; ".join(s.reason for s in g.scores.values() if s.reason) for g in graded])
         for name, task in self.tasks.items():
