@@ -1,0 +1,105 @@
+"""json_schema: the answer is JSON that fits the row's schema."""
+
+import json
+import math
+import re
+
+from lab import Score, reward
+
+MAX_CHARACTERS = 100_000
+MAX_DEPTH = 100
+_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL)
+
+
+@reward(reads=["schema"], range=(0, 1), version="1", sees="answer", imports=["jsonschema"])
+def json_matches(response, row, *, answer: str = ""):
+    """1 when the answer region is one JSON value that fits row["schema"]; else 0.
+
+    `answer` names a row field whose value (or JSON text) the answer must equal besides, numbers and types strictly:
+    1 is not true. The region's whole text counts, a single ```json fence around it aside. Refused as wrong: NaN and
+    Infinity, an object with a repeated key, more than 100 levels or 100,000 characters. `$ref` never leaves the schema.
+    Unscorable where the schema is no valid JSON schema (draft 2020-12 unless it says otherwise).
+    Source: JSON Schema (json-schema.org), checked by the jsonschema package.
+    """
+    import jsonschema
+    import referencing
+
+    try:
+        schema = _given(row["schema"])
+        gold = _given(row[answer]) if answer else None
+        checker = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        checker.check_schema(schema)
+    except (jsonschema.SchemaError, ValueError, TypeError, RecursionError) as error:
+        return Score(None, f"the row's schema or answer is not valid: {error!s:.100}")
+    try:
+        value = strict_json(response.answer or "")
+    except ValueError as error:
+        return Score(0.0, f"no JSON: {error!s:.100}")
+    try:
+        mistake = next(checker(schema, registry=referencing.Registry()).iter_errors(value), None)
+    except (referencing.exceptions.Unresolvable, RecursionError) as error:
+        return Score(None, f"the row's schema refers to what it does not hold: {error!s:.100}")
+    if mistake:
+        return Score(0.0, f"{mistake.json_path}: {mistake.message:.100}")
+    return Score(float(not answer or _typed(value) == _typed(gold)))
+
+
+def strict_json(text: str):
+    """The JSON value that `text` is. Raises ValueError for anything else, bounded in size and depth."""
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"longer than {MAX_CHARACTERS} characters")
+    if fenced := _FENCED.fullmatch(text.strip()):
+        text = fenced[1]
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
+        )
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    layer = [value]
+    for _ in range(MAX_DEPTH):
+        layer = [inner for outer in layer for inner in _inside(outer)]
+        if not layer:
+            return value
+    raise ValueError(f"more than {MAX_DEPTH} levels")
+
+
+def _given(value):
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _inside(value) -> list:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _object(pairs):
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("an object with a repeated key")
+    return dict(pairs)
+
+
+def _constant(name):
+    raise ValueError(f"{name} is no JSON")
+
+
+def _integer(digits):
+    if len(digits) > 1000:
+        raise ValueError("an integer of over 1,000 digits")
+    return int(digits)
+
+
+def _float(digits):
+    if math.isinf(value := float(digits)):
+        raise ValueError("a number too large")
+    return value
+
+
+def _typed(value):
+    """`value` with its types beside it, because True == 1 in Python but not in JSON."""
+    if isinstance(value, dict):
+        return {key: _typed(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_typed(inner) for inner in value]
+    return (isinstance(value, bool), value)

@@ -1,0 +1,46 @@
+import pytest
+
+from lab import Response
+from rewards.json_schema import json_matches
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+
+
+def score(text, schema=SCHEMA, answer="", **row):
+    reward = json_matches(answer=answer)
+    return reward.checked(reward.score(Response(text), {"schema": schema, **row})).value
+
+
+@pytest.mark.parametrize("text", ['{"name": "Ada"}', '```json\n{"name": "Ada", "age": 36}\n```', ' {"name":"\u00e9"} '])
+def test_right(text):
+    assert score(text) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Ada", '{"age": 3}', '{"name": 3}', '{"name": "Ada", "age": -1}', '{"name": "Ada", "age": 1.5}',
+     '{"name": "Ada", "x": 1}', '{"name": "Ada"} {"name": "Ada"}', 'Here: {"name": "Ada"}',
+     '{"name": "A", "name": "B"}', '{"name": NaN}', '{"name": "Ada", "age": ' + "9" * 5001 + "}", "[" * 100_000, '{"a":' * 3000, '"' * 99_999,
+     '{"name": "\x00"}', '{"name": "x' + "y" * 1_000_000 + '"}', '\ud800', '"\\' * 40_000],
+)  # fmt: skip
+def test_wrong(text):
+    assert score(text) == 0
+
+
+def test_the_value_is_compared_strictly_where_a_field_is_named():
+    anything = {}
+    assert score('{"a": [1, true]}', anything, "gold", gold={"a": [1, True]}) == 1
+    assert score('{"a": [1.0, true]}', anything, "gold", gold='{"a": [1, true]}') == 1
+    assert score('{"a": [1, 1]}', anything, "gold", gold={"a": [1, True]}) == 0
+    assert score("1e999", anything) == 0
+    assert score("[" * 101 + "]" * 101, anything) == 0
+
+
+@pytest.mark.parametrize("schema", [{"type": "objct"}, "{", {"$ref": "http://127.0.0.1:9/s.json"}, {"$ref": "#"}])
+def test_a_bad_schema_is_unscorable(schema):
+    assert score("{}", schema) is None
