@@ -86,7 +86,7 @@ class ForkServer:
     def _start(self) -> None:
         self.close()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the server is lost
         with theirs:
             self._process = subprocess.Popen(
                 # -S: no site-packages and none of their start-up hooks; -s: nor the user's.

@@ -8,8 +8,11 @@ import sys
 import landlock
 
 # What programs import most: imported here, it costs them nothing.
-WARM = """atexit bisect collections copy dataclasses datetime decimal enum fractions functools heapq io itertools math
-operator random re statistics string threading time traceback typing""".split()
+WARM = (
+    "atexit", "bisect", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools",
+    "heapq", "io", "itertools", "math", "operator", "random", "re", "statistics", "string", "threading", "time",
+    "traceback", "typing",
+)  # fmt: skip
 SITE = ("site-packages", "dist-packages")
 SYSTEM = ("/etc/ld.so.cache", "/usr/share/zoneinfo", "/dev/zero", "/dev/urandom", "/dev/random")
 

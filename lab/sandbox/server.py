@@ -8,6 +8,7 @@ Requests come over a SOCK_SEQPACKET socket: the word "run" with five descriptors
 answers). The reply says how the run ended. Any word during a run ends that run; the socket's end ends everything.
 """
 
+import contextlib
 import fcntl
 import gc
 import json
@@ -43,6 +44,7 @@ class Server:
         preloaded = installation.preload(start["preload"], start["path"])
         sys.path = [place for place in sys.path if os.path.basename(place) not in installation.SITE]
         self.scratch = tempfile.mkdtemp(prefix="lab-sandbox-") if self.limits.scratch else None
+        tempfile.tempdir = None  # what it remembers is our folder; a program has its own
         self.landlock_abi, self.ruleset, self.filter = 0, None, b""
         if self.confined:
             self.landlock_abi = landlock.abi()
@@ -117,10 +119,8 @@ class Server:
     def end(self, child: int) -> tuple[int, resource.struct_rusage]:
         """Kills the whole group while the unreaped child still holds its number, then reaps whatever is left."""
         for kill in (os.killpg, os.kill):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         _, status, usage = os.wait4(child, 0)
         self.sweep()
         if self.scratch:
