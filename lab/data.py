@@ -49,15 +49,15 @@ def draw(experiment: Experiment, tasks: Mapping[str, Task], scorer: "Scorer") ->
     for name, task in tasks.items():
         if wanted_sft or wanted_grpo:
             sft, grpo = counts(wanted_sft, shares)[name], counts(wanted_grpo, shares)[name]
-            rows = _verified(task, task.sample(TRAIN, sft + grpo, experiment.seed), scorer, data.notes)
+            rows = verified(task, task.sample(TRAIN, sft + grpo, experiment.seed), scorer, data.notes)
             if len(rows) < sft + grpo:
                 data.notes.append(
                     f"{name}: {len(rows)} training rows where {sft + grpo} were wanted: some are seen again"
                 )
             data.sft += rows[:sft]
-            data.grpo += rows[sft:] if len(rows) >= sft + grpo else rows[:grpo]
+            data.grpo += rows[-grpo:] if grpo else []  # from the end: where rows are short, they overlap least
         held_out = counts(experiment.eval.n, shares)[name]
-        rows = _verified(task, task.sample(experiment.eval.split, held_out, experiment.eval.seed), scorer, data.notes)
+        rows = verified(task, task.sample(experiment.eval.split, held_out, experiment.eval.seed), scorer, data.notes)
         if len(rows) < held_out:
             data.notes.append(f"{name}: {len(rows)} held-out rows where {held_out} were wanted")
         data.eval += rows
@@ -85,14 +85,15 @@ def counts(total: int, shares: Mapping[str, float]) -> dict[str, int]:
     return result
 
 
-def _verified(task: Task, rows: list[Row], scorer: "Scorer", notes: list[str]) -> list[Row]:
+def verified(task: Task, rows: list[Row], scorer: "Scorer", notes: list[str]) -> list[Row]:
     """The rows whose own gold earns the primary reward."""
-    rows = [row for row in rows if task.gold in row or task.demonstrate is not None] or rows
+    if task.gold is None and task.demonstrate is None:
+        return rows
     responses = [gold_response(task, row) for row in rows]
     graded = scorer.grade(responses, rows, keep_going=True)
     kept = [row for row, grade in zip(rows, graded, strict=True) if task.is_right(grade)]
     wrong = len(rows) - len(kept)
-    if wrong > WRONG_GOLDS * len(rows):
+    if wrong > max(WRONG_GOLDS * len(rows), 1) or not kept:  # one wrong row of twenty is no verdict on a task
         row, grade = next((r, g) for r, g in zip(rows, graded, strict=True) if not task.is_right(g))
         score = grade.scores[task.primary]
         raise ContractError(
@@ -107,7 +108,7 @@ def _verified(task: Task, rows: list[Row], scorer: "Scorer", notes: list[str]) -
 
 def gold_response(task: Task, row: Row):
     """The demonstration as a Response: what a perfect model would have written."""
-    if task.demonstrate is None and task.gold not in row:
+    if task.demonstrate is None and task.gold is not None and task.gold not in row:
         have = ", ".join(key for key in row if key != "task")
         raise ContractError(
             f"task {task.name}: rows have no gold field {task.gold!r}, only {have}: set Task(gold=…) or demonstrate"

@@ -43,7 +43,7 @@ class Task:
     weights      reward name → its weight in GRPO's sum (1 unless told)
     gates        reward name → the reward that must be at its best, or else the first counts as its lowest
     primary      the reward shown as accuracy
-    gold         the row field that holds the gold answer
+    gold         the row field that holds the gold answer, or None where rows have none
     max_tokens   a completion's length in tokens that suffices for this task
     splits       "hash": rows() yields any row and the prompt's hash says to which split it belongs, so that splits
                  never share a prompt; "given": rows() itself makes the splits, and training drops held-out prompts
@@ -59,7 +59,7 @@ class Task:
     weights: Mapping[str, float] = field(default_factory=dict)
     gates: Mapping[str, str] = field(default_factory=dict)
     primary: str = ""
-    gold: str = "answer"
+    gold: str | None = "answer"
     max_tokens: int = 256
     splits: str = "hash"
     has: Sequence[str] = (TRAIN, VALIDATION, TEST)
@@ -110,6 +110,10 @@ class Task:
 
     def demonstration(self, row: Row) -> list[Message]:
         """The assistant's part for SFT, as messages: from `demonstrate`, or the gold in its answer region."""
+        if self.demonstrate is None and self.gold is None:
+            raise ContractError(
+                f"task {self.name} shows no demonstrations: give it gold= or demonstrate= to train by SFT"
+            )
         if self.demonstrate is None:
             shown = in_region(str(row[self.gold]), self.answer)
         else:

@@ -22,11 +22,14 @@ def test_the_number_of_prompts_follows_from_trls_own_sizes():
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (dict(prompts=4, answers=8, processes=1, micro_batch=7), "may be 1, 2, 4, 8, 16, 32"),
-        (dict(prompts=4, answers=8, processes=1, accumulation=3), "may be 1, 2, 4, 8, 16, 32"),
-        (dict(prompts=4, answers=8, processes=1, micro_batch=8, accumulation=2), "accumulation_steps left out"),
-        (dict(prompts=None, answers=8, processes=1, micro_batch=12), "make it 8 or 16 rows"),
-        (dict(prompts=3, answers=3, processes=2), "use prompts_per_step 2 or 4"),
+        ({"prompts": 4, "answers": 8, "processes": 1, "micro_batch": 7}, "may be 1, 2, 4, 8, 16, 32"),
+        ({"prompts": 4, "answers": 8, "processes": 1, "accumulation": 3}, "may be 1, 2, 4, 8, 16, 32"),
+        (
+            {"prompts": 4, "answers": 8, "processes": 1, "micro_batch": 8, "accumulation": 2},
+            "accumulation_steps left out",
+        ),
+        ({"prompts": None, "answers": 8, "processes": 1, "micro_batch": 12}, "make it 8 or 16 rows"),
+        ({"prompts": 3, "answers": 3, "processes": 2}, "use prompts_per_step 2 or 4"),
     ],
 )
 def test_what_does_not_divide_is_refused_with_what_does(arguments, said):
