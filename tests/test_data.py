@@ -1,5 +1,7 @@
 """The rows of an experiment: shares, verified golds, no row in two places."""
 
+import shutil
+
 import pytest
 
 from lab import Task
@@ -55,7 +57,7 @@ def test_many_wrong_golds_are_an_error_that_shows_one(experiment):
 
 
 def test_two_tasks_of_one_name_are_refused(tmp_path, experiment):
-    (tmp_path / "digits.py").write_text(open(load_tasks(experiment)["digits"].source).read())
+    shutil.copy(load_tasks(experiment)["digits"].source, tmp_path / "digits.py")
     experiment.task = {"digits": 0.5, str(tmp_path / "digits.py"): 0.5}
     with pytest.raises(UserError, match="two tasks of the mixture are called 'digits'"):
         load_tasks(experiment)
