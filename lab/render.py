@@ -75,9 +75,7 @@ class Renderer:
         """What the template writes of the assistant's turn before the model does, such as "<think>\\n"."""
         if self.mode == "completion":
             return ""
-        text = self.prompt_text(PROBE)
-        _, opened, rest = text.rpartition("<think>")
-        return opened + rest if opened and "</think>" not in rest and "Hello" not in rest else ""
+        return opened_thought(self.prompt_text(PROBE))
 
     def completion_text(self, ids: Sequence[int]) -> str:
         """A completion as rewards read it: decoded, without special tokens."""
@@ -96,3 +94,9 @@ class Renderer:
 
     def _template(self, messages: list[Message], **options):
         return self.tokenizer.apply_chat_template(messages, **options, **self.template_kwargs)
+
+
+def opened_thought(prompt: str) -> str:
+    """The "<think>" with the white space after it in which a rendered prompt ends, or nothing."""
+    _, opened, rest = prompt.rpartition("<think>")
+    return opened + rest if opened and not rest.strip() else ""

@@ -146,7 +146,7 @@ def _header(summary) -> Markup:
         str(summary["started"]).replace("T", " ")[:16] if summary.get("started") else None,
     ]
     stages = _stages(summary)
-    seconds = sum((stage.get("seconds") or 0) + (stage.get("train_seconds") or 0) for stage in stages.values())
+    seconds = sum(stage.get("seconds") or 0 for stage in stages.values())
     about.append(f"{duration(seconds)} in all" if seconds else None)
     return element(
         "header",

@@ -1,0 +1,39 @@
+"""The YAML files by which the stock lm-eval finds our tasks: `lm_eval run --include_path $(lab lm-eval-path) …`."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.packaged import cache_folder
+from lab.registry import load_task, task_names
+
+PREFIX = "lab_"  # a task of a stock task's name would silently take its place
+CLASS = "!function lab.lm_eval_task.LabTask"
+
+
+def write_yamls(specs: Sequence[str] = (), folder: str | Path | None = None) -> Path:
+    """Writes one YAML a task into a folder of the cache, and returns the folder.
+
+    specs are task names or paths of task files, by default every bundled and installed task; each appears in lm-eval
+    as lab_NAME. Raises UserError for what is no task.
+    """
+    specs = [_absolute(spec) for spec in specs or task_names()]
+    digest = hashlib.sha256("\n".join(specs).encode()).hexdigest()[:12]
+    folder = Path(folder) if folder else cache_folder().parent / "lm_eval" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    for spec in specs:
+        name = PREFIX + load_task(spec).name
+        _write(folder / f"{name}.yaml", f"task: {name}\nclass: {CLASS}\nmetadata: {{lab_task: {spec!r}, version: 1}}\n")
+    return folder
+
+
+def _absolute(spec: str) -> str:
+    is_file = spec.endswith(".py") or "/" in spec
+    return str(Path(spec).expanduser().resolve()) if is_file else spec
+
+
+def _write(file: Path, text: str) -> None:
+    half = file.with_name(f".{file.name}.{os.getpid()}")
+    half.write_text(text, encoding="utf-8")
+    os.replace(half, file)
