@@ -24,7 +24,8 @@ def test_right(text, gold):
 @pytest.mark.parametrize(
     "text",
     ["A", "C", "Rome", "A or B", "not B", "AB", "A, B, C, D", "B) Rome", "E", "", "Parisian", "It is Paris, I think",
-     "1", "\u0412", "B\x00", "\ud800", "B" * 100_000, "Paris Paris", "None of these", "B or Paris", "The answer is not B"],
+     "1", "\u0412", "B\x00", "\ud800", "B" * 100_000, "Paris Paris", "None of these", "B or Paris",
+     "The answer is not B"],
 )  # fmt: skip
 def test_wrong(text):
     assert score(text) == 0

@@ -25,7 +25,8 @@ def test_right(text):
     "text",
     ["", "Ada", '{"age": 3}', '{"name": 3}', '{"name": "Ada", "age": -1}', '{"name": "Ada", "age": 1.5}',
      '{"name": "Ada", "x": 1}', '{"name": "Ada"} {"name": "Ada"}', 'Here: {"name": "Ada"}',
-     '{"name": "A", "name": "B"}', '{"name": NaN}', '{"name": "Ada", "age": ' + "9" * 5001 + "}", "[" * 100_000, '{"a":' * 3000, '"' * 99_999,
+     '{"name": "A", "name": "B"}', '{"name": NaN}', '{"name": "Ada", "age": ' + "9" * 5001 + "}",
+     "[" * 100_000, '{"a":' * 3000, '"' * 99_999,
      '{"name": "\x00"}', '{"name": "x' + "y" * 1_000_000 + '"}', '\ud800', '"\\' * 40_000],
 )  # fmt: skip
 def test_wrong(text):
