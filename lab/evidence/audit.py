@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from lab.errors import UserError
 from lab.evidence.probes import PROBES, Finding
@@ -110,21 +111,41 @@ def task_of(tested: Reward, rows: Sequence[Row], region: str = "everything", gol
         rewards={tested.recipe.__name__: tested},
         answer=region,
         gold=gold,
+        splits="given",
+        has=("train",),
         name=f"{tested.recipe!r}",
     )
 
 
-def task_for(tested: Reward) -> Task:
-    """A bundled task whose primary reward is `tested`'s recipe, with `tested` in its place; UserError where none is."""
+def task_for(tested: Reward, data: str | None = None, region: str = "everything") -> Task:
+    """A task to audit `tested` with: the rows of the JSONL file `data`, or a bundled task that it is the primary of."""
     from lab.registry import load_task, task_names
 
+    if data:
+        return task_of(tested, read_rows(data), region)
     for name in task_names():
         task = load_task(name)
         if task.rewards[task.primary].recipe is tested.recipe:
             return replace(task, rewards={**task.rewards, task.primary: tested})
     raise UserError(
-        f"no bundled task is scored by {tested.recipe!r}: give rows that it can score, with --rows FILE.jsonl"
+        f"no bundled task is scored by {tested.recipe!r}: give rows that it can score, one JSON object a line, "
+        "with --data FILE.jsonl"
     )
+
+
+def read_rows(path: str) -> list[Row]:
+    """The rows of a JSONL file; UserError names the line that is none."""
+    try:
+        lines = [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): give a JSONL file of rows") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}, line {number} is no JSON object ({error}): write one row a line") from None
+    return rows
 
 
 def _example(example: dict) -> str:

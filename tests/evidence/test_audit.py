@@ -119,8 +119,43 @@ def test_a_scorer_can_be_shared_and_stays_open():
 def test_a_reward_alone_takes_the_rows_of_a_bundled_task():
     task = task_for(load_reward("numeric"))
     assert not audit(task, quick=True).failed
-    with pytest.raises(UserError, match="--rows"):
+    with pytest.raises(UserError, match="--data"):
         task_for(bad_rewards.substring_6())
+
+
+def test_a_reward_alone_takes_the_rows_of_a_file(tmp_path):
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n\n" for row in ROWS))
+    assert not audit(task_for(load_reward("math"), str(data), "boxed"), quick=True).failed
+    data.write_text('{"answer": "1"}\n[3]\n')
+    with pytest.raises(UserError, match="line 2"):
+        task_for(load_reward("math"), str(data))
+
+
+BAD_TASK = """
+from lab import Task, reward
+
+@reward()
+def substring(response, row):
+    return float(row["answer"] in response.text)
+
+def rows(split, rng):
+    while True:
+        a, b = rng.randint(10, 99), rng.randint(10, 99)
+        yield {"question": f"{a} + {b}?", "answer": str(a + b)}
+
+task = Task(rows=rows, prompt="{question}", rewards={"correct": substring})
+"""
+
+
+def test_the_command_exits_with_1_where_a_probe_that_must_hold_does_not(lab, tmp_path):
+    (tmp_path / "bad.py").write_text(BAD_TASK)
+    done = lab("audit", tmp_path / "bad.py", "--quick", "--json")
+    assert done.returncode == 1, done.stderr
+    assert {6, 7, 10} <= set(json.loads(done.stdout)["failed"])
+    done = lab("audit", "arithmetic", "--quick")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "accepted format: the answer in its region (everything)" in done.stdout
 
 
 def test_an_unknown_probe_is_refused():
