@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from lab.distributed import is_main
 from lab.errors import UserError
+from lab.stop import Stopped
 
 app = typer.Typer(
     help="The reasoning lab: define a reward task once; train on it, audit it, benchmark it.",
@@ -129,6 +131,14 @@ def runs(output: Annotated[str, typer.Argument(help="The folder of run folders."
 
 
 @app.command()
+def resume(run: Annotated[str, typer.Argument(help="The folder of a run that was killed or stopped.")]) -> None:
+    """Go on with a run from its newest whole checkpoint, to the numbers it would have had."""
+    from lab.resume import resume as resumed
+
+    _show(resumed(run))
+
+
+@app.command()
 def report(run: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
     """Write a run's report.html anew and print its table."""
     from lab.evidence.report import table, write_report
@@ -151,10 +161,15 @@ def _execute(experiment, stages: list[str], dry_run: bool) -> None:
 
         print(shown(experiment, stages))
         return
-    from lab.evidence.report import table, write_report
-    from lab.stages.pipeline import is_main, run_experiment
+    from lab.stages.pipeline import run_experiment
 
-    finished = run_experiment(experiment, stages)
+    _show(run_experiment(experiment, stages))
+
+
+def _show(finished) -> None:
+    """The table of a finished run, and its report; one process of several does it."""
+    from lab.evidence.report import table, write_report
+
     if is_main():
         print("\n" + table(finished.summary))
         print(f"\nrun: {finished.path}\nreport: {write_report(finished.path)}")
@@ -166,6 +181,9 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
+    except Stopped as stopped:
+        if is_main():
+            print(f"lab: {stopped}", file=sys.stderr)
     except UserError as error:
         print(f"lab: {error}", file=sys.stderr)
         sys.exit(2)

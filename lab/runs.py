@@ -100,14 +100,32 @@ class Run:
         summary["stages"].setdefault(stage, {}).update(numbers)
         self.write_summary(summary)
 
+    @property
+    def provenance(self) -> dict:
+        return json.loads((self.path / "provenance.json").read_text())
+
     def add_provenance(self, **facts) -> None:
-        known = json.loads((self.path / "provenance.json").read_text())
-        self.write("provenance.json", json.dumps(known | facts, indent=2))
+        self.write("provenance.json", json.dumps(self.provenance | facts, indent=2))
 
     def log(self, **metrics) -> None:
         """Appends one line to metrics.jsonl."""
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
+
+    def metrics(self, stage: str | None = None) -> list[dict]:
+        """The lines of metrics.jsonl, of one stage or all; a line that a kill cut short is left out."""
+        file = self.path / "metrics.jsonl"
+        lines = []
+        for text in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+            with contextlib.suppress(json.JSONDecodeError):
+                lines.append(json.loads(text))
+        return [line for line in lines if stage in (None, line["stage"])]
+
+    def drop_metrics(self, stage: str, after: int) -> None:
+        """Takes a stage's steps beyond `after` out of metrics.jsonl: they are about to be done again."""
+        if (self.path / "metrics.jsonl").is_file():
+            kept = [line for line in self.metrics() if line["stage"] != stage or line["step"] <= after]
+            self.write("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
 
     def write_samples(self, stage: str, samples: Iterable[dict]) -> None:
         """Keeps every evaluated completion of a stage in samples/<stage>.jsonl."""

@@ -11,6 +11,7 @@ from lab.runs import Run
 from lab.scoring import Scorer
 from lab.stages.recorder import Recorder
 from lab.stages.training import built, fit, lora_config, trainer_arguments
+from lab.stop import Stop
 from lab.task import Graded, Row, Task
 
 
@@ -23,6 +24,7 @@ def grpo(
     scorer: Scorer,
     run: Run,
     line: LiveLine,
+    stop: Stop,
 ) -> Path:
     """Trains `model` against the tasks' rewards; returns the checkpoint's folder, RUN/grpo."""
     from datasets import Dataset
@@ -49,7 +51,7 @@ def grpo(
         peft_config=lora_config(experiment),
         callbacks=[Recorder("grpo", run, line)],
     )
-    return fit(trainer, renderer.tokenizer, folder, run)
+    return fit(trainer, renderer.tokenizer, folder, run, stop)
 
 
 class RewardTable:

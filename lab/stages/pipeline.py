@@ -1,6 +1,8 @@
 """The pipeline: an experiment's stages one after the other, each from a checkpoint to a checkpoint and its numbers."""
 
+import contextlib
 import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from lab.errors import UserError
 from lab.progress import LiveLine, clock
 from lab.runs import Run, provenance, size_in_bytes
 from lab.scoring import Scorer, check_budget
+from lab.stop import Stop, Stopped, stop_on_sigterm
 from lab.task import TRAIN, Task
 
 
@@ -27,13 +30,17 @@ class Bench:
     checkpoint: Path | str  # where the next stage starts
     run: Run
     line: LiveLine
+    stop: Stop
     before: list[dict] | None = None  # the samples of the last evaluation, for the paired change
 
 
-def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "") -> Run:
+def run_experiment(
+    experiment: Experiment, stages: Sequence[str], label: str = "", resumed: Run | None = None
+) -> Run:
     """Runs `stages` ("base" evaluates the checkpoint as it is; "sft" and "grpo" train and then evaluate) in order.
 
     Everything that can be refused is refused before the run folder is made: tasks, rows, golds, checkpoint, template.
+    `resumed` is the run to go on with: its finished stages are not done again. Raises Stopped after SIGTERM.
     """
     from lab.checkpoints import resolve
 
@@ -49,16 +56,24 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
         weights = resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
         trained = sum(stage != "base" for stage in stages)
         facts = provenance(experiment, tasks, weights, renderer.fingerprint) | {"notes": data.notes}
-        if "grpo" in stages and experiment.grpo.audit != "off":
+        facts |= {"stages": list(stages), "label": label}
+        if resumed:
+            check_unchanged(resumed, facts)
+        if "grpo" in stages and experiment.grpo.audit != "off" and not resumed:
             facts["audit"] = audited(experiment, tasks, scorer)
-        run = _shared_run(experiment, facts, trained * size_in_bytes(weights))
-        bench = Bench(experiment, tasks, data, scorer, checkpoint, run, line)
-        with run.removed_if_nothing_was_made():
+        # Each stage leaves its weights; while one trains, two checkpoints with Adam's two moments may lie beside them.
+        run = resumed or _shared_run(experiment, facts, (trained + 6 * bool(trained)) * size_in_bytes(weights))
+        fresh = is_main() and not resumed
+        with stop_on_sigterm() as stop, run.removed_if_nothing_was_made() if fresh else contextlib.nullcontext():
+            bench = Bench(experiment, tasks, data, scorer, checkpoint, run, line, stop)
             if is_main():
                 for note in data.notes:
                     line.done(f"note: {note}")
-            for stage in stages:
-                _stage(bench, stage, label)
+            try:
+                for stage in stages:
+                    _stage(bench, stage, label)
+            except Stopped:
+                raise Stopped(f"stopped as asked: `lab resume {run.path}` goes on") from None
     return run
 
 
@@ -67,11 +82,17 @@ def _stage(bench: Bench, stage: str, label: str) -> None:
     from lab.stages.evaluate import evaluate, numbers
     from lab.stages.training import free_memory, quiet_libraries, training_dtype
 
+    finished = bench.run.summary["stages"].get(stage, {})
+    if "accuracy" in finished:
+        bench.checkpoint, bench.before = finished["checkpoint"], bench.run.read_samples(stage)
+        return
     settings, started = bench.experiment.model, time.monotonic()
     loading = {"trust_remote_code": settings.trust_remote_code, "allow_pickle": settings.allow_pickle}
     with quiet_libraries():
         renderer = load_renderer(bench.experiment, bench.checkpoint)
-        if stage != "base":
+        if stage != "base" and (bench.run.path / stage / "config.json").is_file():  # trained before, by a killed run
+            bench.checkpoint = bench.run.path / stage
+        elif stage != "base":
             model = load_model(bench.checkpoint, dtype=training_dtype(bench.experiment), **loading)
             bench.checkpoint = _train(bench, stage, model, renderer)
             del model
@@ -101,10 +122,11 @@ def _train(bench: Bench, stage: str, model, renderer) -> Path:
     if stage == "sft":
         from lab.stages.sft import sft
 
-        return sft(bench.experiment, model, renderer, bench.tasks, bench.data.sft, bench.run, bench.line)
+        return sft(bench.experiment, model, renderer, bench.tasks, bench.data.sft, bench.run, bench.line, bench.stop)
     from lab.stages.grpo import grpo
 
-    return grpo(bench.experiment, model, renderer, bench.tasks, bench.data.grpo, bench.scorer, bench.run, bench.line)
+    rows, where = bench.data.grpo, (bench.run, bench.line, bench.stop)
+    return grpo(bench.experiment, model, renderer, bench.tasks, rows, bench.scorer, *where)
 
 
 def describe(experiment: Experiment, stage: str) -> str:
@@ -183,6 +205,17 @@ def audited(experiment: Experiment, tasks: dict[str, Task], scorer: Scorer) -> d
             f"`lab audit {tasks[name].source}` and mend it, or set grpo.audit=warn to train all the same"
         )
     return {"failed": failed, "overridden": bool(failed), "reason": "; ".join(f"{n}: {f}" for n, f in failed.items())}
+
+
+def check_unchanged(run: Run, facts: dict) -> None:
+    """Refuses to go on with a run whose task, checkpoint or prompts are no longer those it began with."""
+    began = run.provenance
+    watched = {"tasks": "the task's file", "checkpoint": "the starting checkpoint", "renderer": "the chat template"}
+    for name, hint in watched.items():
+        if json.loads(json.dumps(facts[name])) != began[name]:
+            raise UserError(
+                f"{run.path} cannot be resumed: {hint} has changed since it began; put it back, or start a new run"
+            )
 
 
 def without(experiment: Experiment, *stages: str) -> Experiment:

@@ -32,7 +32,8 @@ class Recorder(TrainerCallback):
         self.started = time.monotonic()
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.started = time.monotonic()
+        # A resumed stage's clock goes on where the last step that counts left it.
+        self.started = time.monotonic() - max((m["seconds"] for m in self.run.metrics(self.stage)), default=0.0)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if not state.is_world_process_zero or not logs or "train_runtime" in logs:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.distributed import is_main
 from lab.errors import UserError
 
 
@@ -23,7 +24,7 @@ def save_checkpoint(trainer, tokenizer, folder: Path) -> Path:
         plain = model.get_base_model() if isinstance(model, PeftModel) else model
         half = folder.with_name(f".{folder.name}.saving")
         shutil.rmtree(half, ignore_errors=True)
-        with full_disk_told(folder, half):
+        with full_disk_told(folder):
             plain.save_pretrained(half, state_dict=weights)
             tokenizer.save_pretrained(half)
             for file in sorted(half.iterdir(), key=lambda file: file.name == "config.json"):
@@ -34,22 +35,20 @@ def save_checkpoint(trainer, tokenizer, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def full_disk_told(target: Path, half_written: Path) -> Iterator[None]:
-    """Removes `half_written` when writing fails; a full disk becomes a UserError."""
+def full_disk_told(target: Path) -> Iterator[None]:
+    """A full disk becomes a UserError. torch.save and safetensors have their own kinds of error for it."""
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, RuntimeError) as error:  # torch.save and safetensors raise their own kinds
-        shutil.rmtree(half_written, ignore_errors=True)
-        if getattr(error, "errno", None) == errno.ENOSPC or _is_full(target.parent):
+    except (OSError, RuntimeError, SafetensorError) as error:
+        said = str(error)
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in said or "failed writing file" in said:
             raise UserError(
                 f"the disk is full: {target} could not be saved, what was saved before is untouched; free some space, "
                 "then `lab resume` the run"
             ) from error
         raise
-
-
-def _is_full(folder: Path) -> bool:
-    return shutil.disk_usage(folder).free < 2**20
 
 
 def _weights(model) -> dict | None:
@@ -58,44 +57,42 @@ def _weights(model) -> dict | None:
     Under DeepSpeed the optimizer keeps the float32 weights and the model may hold bfloat16 copies, in shards: the
     optimizer's are taken, since small updates live in the bits that bfloat16 lacks.
     """
-    if not _under_deepspeed(model):
+    if not any(hasattr(parameter, "_hp_mapping") or hasattr(parameter, "ds_id") for parameter in model.parameters()):
         return model.state_dict()
-    from accelerate import PartialState
     from deepspeed.utils import safe_get_full_fp32_param
 
-    weights = {}
     with _gathered(model):
-        frozen = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        full = safe_get_full_fp32_param(parameter) if parameter.requires_grad else None
-        if full is not None and PartialState().is_main_process:
-            weights[name] = full.detach().cpu().clone().view(frozen[name].shape)
-    return frozen | weights if PartialState().is_main_process else None
+        precise = {p.data_ptr(): safe_get_full_fp32_param(p) for p in model.parameters() if p.requires_grad}
+        return _copied(model.state_dict(), precise) if is_main() else None
 
 
-def _merged_weights(model) -> dict:
+def _merged_weights(model) -> dict | None:
     """A LoRA model's weights under the names of its base model, adapters added in. The model itself stays as it was."""
     with _gathered(model):
         model.merge_adapter()
-        merged = {
-            _base_name(name): tensor.detach().cpu().clone()
-            for name, tensor in model.state_dict().items()
+        named = {
+            name.removeprefix("base_model.model.").replace(".base_layer", "").replace("modules_to_save.default.", ""): t
+            for name, t in model.state_dict().items()
             if "lora_" not in name and "original_module" not in name
         }
+        merged = _copied(named, {}) if is_main() else None
         model.unmerge_adapter()
     return merged
 
 
-def _base_name(name: str) -> str:
-    return name.removeprefix("base_model.model.").replace(".base_layer", "").replace("modules_to_save.default.", "")
-
-
-def _under_deepspeed(model) -> bool:
-    return any(hasattr(parameter, "_hp_mapping") or hasattr(parameter, "ds_id") for parameter in model.parameters())
+def _copied(tensors: dict, instead: dict) -> dict:
+    """Copies on the CPU; where `instead` has a tensor for the same memory, that one. Tied weights stay one tensor."""
+    copies = {}
+    for tensor in tensors.values():
+        if tensor.data_ptr() not in copies:
+            source = instead.get(tensor.data_ptr())
+            source = tensor if source is None else source
+            copies[tensor.data_ptr()] = source.detach().cpu().clone().view(tensor.shape)
+    return {name: copies[tensor.data_ptr()] for name, tensor in tensors.items()}
 
 
 def _gathered(model):
-    """Within it every parameter is whole on every rank, and changes are dropped at its end. Only ZeRO-3 has work to do."""
+    """Within it every parameter is whole on every rank; changes are dropped at its end. Only ZeRO-3 has work to do."""
     if not any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
         return contextlib.nullcontext()
     import deepspeed

@@ -9,6 +9,7 @@ from lab.render import Renderer
 from lab.runs import Run
 from lab.stages.recorder import Recorder
 from lab.stages.training import built, fit, lora_config, trainer_arguments
+from lab.stop import Stop
 from lab.task import Row, Task
 
 
@@ -20,6 +21,7 @@ def sft(
     rows: Sequence[Row],
     run: Run,
     line: LiveLine,
+    stop: Stop,
 ) -> Path:
     """Trains `model` on the rows' demonstrations; returns the checkpoint's folder, RUN/sft."""
     from datasets import Dataset
@@ -35,7 +37,7 @@ def sft(
         peft_config=lora_config(experiment),
         callbacks=[Recorder("sft", run, line)],
     )
-    return fit(trainer, renderer.tokenizer, folder, run)
+    return fit(trainer, renderer.tokenizer, folder, run, stop)
 
 
 def training_row(task: Task, row: Row, renderer: Renderer) -> dict[str, list[int]]:

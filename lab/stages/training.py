@@ -12,7 +12,8 @@ from lab.defaults import SET_BY_THE_LAB
 from lab.distributed import check_engine, is_main, machine_arguments, release_engine, world_size
 from lab.errors import UserError
 from lab.runs import Run
-from lab.stages.saving import save_checkpoint
+from lab.stages.saving import full_disk_told, save_checkpoint
+from lab.stop import Stop
 
 # Messages that a user can do nothing about, by the library's logger. Everything else stays.
 SILENCED = {
@@ -61,17 +62,45 @@ def lora_config(experiment: Experiment):
     return built(LoraConfig, **{"task_type": "CAUSAL_LM"} | experiment.lora)
 
 
-def fit(trainer, tokenizer, folder: Path, run: Run) -> Path:
-    """Trains to the end under the engine that was asked for; returns `folder` with the checkpoint."""
+def fit(trainer, tokenizer, folder: Path, run: Run, stop: Stop) -> Path:
+    """Trains to the end, from the newest whole checkpoint where there is one; returns `folder` with the result.
+
+    The run's metrics after that checkpoint are dropped: its steps are taken again, with the same numbers. Raises
+    Stopped where SIGTERM came.
+    """
     from transformers import PrinterCallback
 
+    from lab.stages import keeping
+
+    kept, limit = Path(trainer.args.output_dir), trainer.args.save_total_limit
+    trainer.args.save_total_limit = None  # Keeper drops old ones, after the new one is whole
+    start = keeping.newest_complete(kept)
+    trainer.accelerator.wait_for_everyone()
+    if is_main():
+        keeping.remove_incomplete(kept)
+        run.drop_metrics(folder.name, after=keeping.step(start) if start else 0)
+    if start:
+        keeping.restore(trainer, start)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(engine_check(trainer, run))
-    with library_objections(type(trainer).__name__, (ImportError,)):
-        trainer.train()
-    save_checkpoint(trainer, tokenizer, folder)
+    trainer.add_callback(keeping.Keeper(trainer, limit, stop, steps_between_generations(trainer)))
+    with stop.at_step_ends():
+        with library_objections(type(trainer).__name__, (ImportError,)), full_disk_told(kept):
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+        if trainer.state.global_step >= trainer.state.max_steps:
+            save_checkpoint(trainer, tokenizer, folder)
+            if is_main() and limit == 1:  # who keeps more of them wants to see them
+                keeping.remove_all(kept)
     release_engine()
     return folder
+
+
+def steps_between_generations(trainer) -> int:
+    """Optimizer steps that share one batch of completions; 1 in SFT."""
+    generation = getattr(trainer.args, "steps_per_generation", None)
+    if generation is None:
+        return 1
+    return max(1, generation * trainer.num_iterations // trainer.args.gradient_accumulation_steps)
 
 
 def engine_check(trainer, run: Run):

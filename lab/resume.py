@@ -1,0 +1,21 @@
+"""Resuming: a run that was killed, stopped or whose disk was full goes on, to the numbers it would have had."""
+
+from pathlib import Path
+
+from lab.config import load_experiment
+from lab.errors import UserError
+from lab.runs import Run
+
+
+def resume(path: str | Path) -> Run:
+    """Goes on with the run in `path`; finished stages are not done again. Returns at once where all are finished."""
+    from lab.stages.pipeline import run_experiment
+
+    run = Run.open(Path(path).absolute())
+    began = run.provenance
+    if "stages" not in began:
+        raise UserError(f"{path} does not say which stages were asked for, so it cannot be resumed: start a new run")
+    if all("accuracy" in run.summary["stages"].get(stage, {}) for stage in began["stages"]):
+        return run
+    experiment = load_experiment(str(run.path / "config.yaml"))
+    return run_experiment(experiment, began["stages"], began["label"], resumed=run)

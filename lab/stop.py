@@ -1,0 +1,43 @@
+"""Stopping when asked: SIGTERM, which clusters send before they take a machine back, ends a run where it can go on."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+
+class Stopped(Exception):
+    """The run was asked to stop and did: nothing is wrong, `lab resume` goes on."""
+
+
+class Stop:
+    """Whether SIGTERM has come. While `patient`, it is only noted: training looks at the end of each step."""
+
+    def __init__(self):
+        self.asked = self.patient = False
+
+    def handle(self, *_) -> None:
+        self.asked = True
+        if not self.patient:
+            raise Stopped
+
+    @contextlib.contextmanager
+    def at_step_ends(self) -> Iterator[None]:
+        """Within it a stop waits for the step's end; on leaving, one that nobody saw takes effect."""
+        self.patient = True
+        try:
+            yield
+        finally:
+            self.patient = False
+        if self.asked:
+            raise Stopped
+
+
+@contextlib.contextmanager
+def stop_on_sigterm() -> Iterator[Stop]:
+    """The process's Stop, for the time of a run."""
+    stop = Stop()
+    before = signal.signal(signal.SIGTERM, stop.handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)

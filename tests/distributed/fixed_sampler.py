@@ -1,0 +1,36 @@
+"""The command `lab` with GRPO's sampling replaced by a table: the same answers on any number of processes.
+
+Answer g to a prompt at a step depends on the prompt's tokens, g and the step alone. A rank finds its rows' place in the
+step from its number, as TRL deals a step's rows to the ranks in order.
+"""
+
+import random
+
+from trl import GRPOTrainer
+
+from lab.cli import main
+
+built = GRPOTrainer.__init__
+
+
+def with_the_table(self, *args, **kwargs):
+    built(self, *args, **kwargs)
+
+    def answers(prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
+        first = self.accelerator.process_index * len(prompt_ids)
+        step = self.state.global_step
+        digits = [self.processing_class(text=str(d), add_special_tokens=False)["input_ids"][-1] for d in range(10)]
+        completions = []
+        for place, ids in enumerate(prompt_ids, start=first):
+            rng = random.Random(f"{ids} {place % num_generations} {step}")
+            ending = [self.eos_token_ids[0]] if rng.random() < 0.9 else [rng.choice(digits)] * 3
+            completions.append([rng.choice(digits) for _ in range(rng.choice([1, 1, 1, 2]))] + ending)
+        return [c[: self.args.max_completion_length] for c in completions], None
+
+    self._generate_single_turn = answers
+
+
+GRPOTrainer.__init__ = with_the_table
+
+if __name__ == "__main__":
+    main()
