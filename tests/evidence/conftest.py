@@ -27,3 +27,19 @@ def half_trained(tiny, tiny_renderer, tmp_path_factory):
     model.save_pretrained(folder)
     tiny_renderer.tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def has_rows():
+    """Whether a bundled task can be drawn without a network and without a further package."""
+
+    def drawn(name) -> bool:
+        from lab.registry import load_task
+
+        try:
+            load_task(name).sample("test", 1)
+        except (ConnectionError, ImportError):
+            return False
+        return True
+
+    return drawn
