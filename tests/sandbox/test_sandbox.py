@@ -34,7 +34,7 @@ def sandbox():
 
 
 HONEST = {
-    "asyncio": "import asyncio\nasync def f():\n    await asyncio.sleep(0.01)\n    return 'ok'\nprint(asyncio.run(f()))",
+    "asyncio": "import asyncio\nasync def f():\n    await asyncio.sleep(0)\n    return 'ok'\nprint(asyncio.run(f()))",
     "threads": "from concurrent.futures import ThreadPoolExecutor as T\nprint(*T(4).map(str, ['ok']))",
     "library": "import ssl, sqlite3, lzma, zlib, hashlib, decimal, uuid, xml.etree.ElementTree\nprint('ok')",
     "database": "import sqlite3\nprint(*sqlite3.connect(':memory:').execute(\"select 'ok'\").fetchone())",
@@ -68,9 +68,12 @@ def test_values_keep_their_types(sandbox):
 @pytest.mark.parametrize(
     ("expected", "got"),
     [
-        (1, True), (1, 1.0), (0, False), (1.0, 1), ("1", 1), ([1], (1,)), ((1,), [1]), ({1}, [1]), ({1}, {1.0}), ({1}, {True}),
-        ({1: 2}, {1.0: 2}), ({1: 2}, {1: 2.0}), ({1: 2}, {1: 2, 3: 4}), ({1: 2, 3: 4}, {1: 2}), (None, 0), (None, False),
-        ("", None), ([], None), ({1}, frozenset({1})), (b"a", "a"), (1.0, 1.1), (math.nan, 1.0), ([1, 2], [1]), (1, "1"),
+        (1, True), (1, 1.0), (0, False), (1.0, 1), ("1", 1), ([1], (1,)), ((1,), [1]), ({1}, [1]), ({1}, {1.0}),
+        ({1}, {True}),
+        ({1: 2}, {1.0: 2}), ({1: 2}, {1: 2.0}), ({1: 2}, {1: 2, 3: 4}), ({1: 2, 3: 4}, {1: 2}), (None, 0),
+        (None, False),
+        ("", None), ([], None), ({1}, frozenset({1})), (b"a", "a"), (1.0, 1.1), (math.nan, 1.0), ([1, 2], [1]),
+        (1, "1"),
     ],
 )  # fmt: skip
 def test_another_type_or_value_is_not_the_same(expected, got):
@@ -114,22 +117,21 @@ def test_large_input_and_output_pass(sandbox):
     assert outputs.stdout == text + "\n"
 
 
-def test_the_environment_is_empty_and_the_order_of_sets_fixed(sandbox):
-    os.environ["LAB_SECRET"] = "1"
-    outputs = sandbox.run("import os\nprint(sorted(os.environ), {'a', 'b', 'c', 'd'})", Inputs())
+def test_the_environment_is_empty_and_the_order_of_sets_fixed(sandbox, monkeypatch):
+    monkeypatch.setenv("LAB_SECRET", "1")
+    program = "import os\nprint(sorted(os.environ), {'a', 'b', 'c', 'd'})"
+    with ForkServer() as another:
+        outputs = another.run(program, Inputs())
     assert "LAB_SECRET" not in outputs.stdout and "HOME" in outputs.stdout
-    assert (
-        outputs.stdout
-        == ForkServer().run("import os\nprint(sorted(os.environ), {'a', 'b', 'c', 'd'})", Inputs()).stdout
-    )
+    assert outputs.stdout == sandbox.run(program, Inputs()).stdout
 
 
 def test_a_scratch_folder_is_empty_for_each_program():
-    program = "import os, tempfile\nprint(os.listdir())\nopen(tempfile.mkstemp()[1], 'w').write('x')\nprint(os.listdir() != [])"
+    program = "import os, tempfile\nprint(len(os.listdir()))\ntempfile.mkstemp()\nprint(len(os.listdir()))"
     with ForkServer(Limits(wall_s=20, scratch=True)) as server:
         for _ in range(2):
             outputs = server.run(program, Inputs())
-            assert outputs.stdout == "[]\nTrue\n", outputs
+            assert outputs.stdout == "0\n1\n", outputs
 
 
 def test_a_preloaded_package_is_there_and_others_are_not():
@@ -177,31 +179,40 @@ def test_a_dead_server_is_an_error_and_then_replaced(sandbox):
     assert sandbox.run("print(3)", Inputs()).stdout == "3\n"
 
 
-def test_a_server_that_cannot_confine_says_why(monkeypatch, tmp_path):
-    broken = tmp_path / "server.py"
-    source = Path(tiers.__file__).with_name("server.py").read_text()
-    for module in ("harness", "installation", "landlock", "limits", "scratch", "seccomp", "wire"):
-        (tmp_path / f"{module}.py").write_text(Path(tiers.__file__).with_name(f"{module}.py").read_text())
-    monkeypatch.setattr("lab.sandbox.client.SERVER", broken)
-    broken.write_text(source.replace("landlock.abi()", "landlock.abi(1 / 0)"))
-    with pytest.raises(SandboxError, match="did not start: ZeroDivisionError"):
-        ForkServer().run("pass", Inputs())
-    broken.write_text(source.replace("seccomp.install(self.filter)", "raise OSError('no filter')"))
-    with pytest.raises(SandboxError, match="did not start: OSError: no filter"):
-        ForkServer().run("pass", Inputs())
-    broken.write_text("raise SystemExit(1)")
-    with pytest.raises(SandboxError, match="ended or fell silent"):
+def plant(monkeypatch, folder: Path, text: str, replacement: str) -> None:
+    """Makes new sandboxes start a server in which `text` is replaced."""
+    home = Path(tiers.__file__).parent
+    for module in home.glob("*.py"):
+        (folder / module.name).write_text(module.read_text())
+    source = (home / "server.py").read_text()
+    assert source.count(text) == 1
+    (folder / "server.py").write_text(source.replace(text, replacement))
+    monkeypatch.setattr("lab.sandbox.client.SERVER", folder / "server.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "replacement", "message"),
+    [
+        ("landlock.abi()", "landlock.abi(1 / 0)", "did not start: ZeroDivisionError"),
+        ("seccomp.install(self.filter)", "raise OSError('no filter')", "did not start: OSError: no filter"),
+        ("import fcntl", "raise SystemExit('broken')", "ended or fell silent: broken"),
+    ],
+)
+def test_a_server_that_cannot_confine_says_why(monkeypatch, tmp_path, text, replacement, message):
+    plant(monkeypatch, tmp_path, text, replacement)
+    with pytest.raises(SandboxError, match=message):
         ForkServer().run("pass", Inputs())
 
 
-def test_the_self_test_is_green_here_and_red_without_confinement(monkeypatch):
-    limits = Limits(wall_s=2, cpu_s=1)
+def test_the_self_test_is_green_here_and_red_without_landlock(monkeypatch, tmp_path):
+    limits = Limits(wall_s=1, cpu_s=1)
     with open_sandbox(limits=limits) as server:
         assert set(self_test(server).values()) == {""}
         assert provenance(server)["tier"] == "A" and not provenance(server)["unsafe"]
-    # A server whose confinement is planted away: nothing hostile runs in it but the self-test's own probes.
-    results = self_test(open_sandbox("unsafe", limits))
-    assert results["opens a socket"] == "it could" and results["runs an honest program"] == ""
+    plant(monkeypatch, tmp_path, "landlock.restrict_self(ruleset)", "pass")
+    with open_sandbox(limits=limits) as server:
+        results = self_test(server)
+    assert results["reads a file of yours"] == "it could" and results["opens a socket"] == ""
 
 
 def test_a_missing_kernel_feature_is_named(monkeypatch):
