@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.evidence.probes import PROBES, Finding
+from lab.evidence.probes import PROBES, Finding, Probe
 from lab.evidence.probes.probe import FAIL, NOT_APPLICABLE, OK, WARN
 from lab.evidence.probes.subject import Subject
 from lab.reward import Reward, Row
@@ -19,6 +19,8 @@ from lab.scoring import Scorer
 from lab.task import Task
 
 QUICK_ROWS = 6
+QUICK_ASKED_ROWS = 2  # where a judge is asked
+ASKED_BUDGET = 600  # seconds for one probe of a judge
 MUST_HOLD = tuple(sorted(number for number, probe in PROBES.items() if probe.must))
 
 
@@ -75,27 +77,42 @@ def audit(
     """Runs the probes on `rows` rows of the task's first split (or on the rows given) and reports what they found.
 
     probes       their numbers; all of them unless told
-    quick        only those that must hold, on fewer rows: seconds, before a training run
-    scorer       one to use, with its workers; a new one unless told
+    quick        only those that must hold, on fewer rows: seconds, before a training run (a judge: about 150 calls)
+    scorer       one to use, with its workers; a new one unless told. Its counts start anew afterwards
     completions  a model's answers, one group for each of the first rows, for the probe of signal
     """
     unknown = sorted(set(probes or ()) - PROBES.keys())
     if unknown:
         raise UserError(f"there is no probe {unknown[0]}: they are numbered {min(PROBES)} to {max(PROBES)}")
     numbers = sorted(probes) if probes else (MUST_HOLD if quick else sorted(PROBES))
+    asked = any(each.is_async for each in task.rewards.values())  # a judge: each call costs seconds, and maybe money
     if isinstance(rows, int):
-        rows = task.sample(task.has[0], min(rows, QUICK_ROWS) if quick else rows, seed)
+        fewer = QUICK_ASKED_ROWS if asked else QUICK_ROWS
+        rows = task.sample(task.has[0], min(rows, fewer) if quick else rows, seed)
     rows = [{**row, "task": task.name} for row in rows]
     started = time.monotonic()
-    service = scorer or Scorer({task.name: task})
+    own = scorer is None or asked
+    service = Scorer({task.name: task}, budget=ASKED_BUDGET if asked else 60) if own else scorer
     try:
         subject = Subject(task, rows, service, seed=seed, quick=quick, completions=completions)
-        findings = [PROBES[number].run(subject) for number in numbers]
+        findings = [_found(PROBES[number], subject) for number in numbers]
     finally:
-        if scorer is None:
+        if own:
             service.close()
+        else:
+            service.metrics()
+            service.unscorable_samples.clear()
     written = "(not looked for)" if subject.cannot_judge else subject.format.label
     return Report(task.name, written, len(rows), len(subject.verdicts), time.monotonic() - started, findings)
+
+
+def _found(probe: Probe, subject: Subject) -> Finding:
+    """The probe's finding; where no gold could be scored at all, only the first probe is worth its calls."""
+    if probe.number != 1 and subject.unscorable:
+        return Finding(
+            probe.number, probe.title, probe.must, NOT_APPLICABLE, f"nothing can be scored: {subject.unscorable}"
+        )
+    return probe.run(subject)
 
 
 def task_of(tested: Reward, rows: Sequence[Row], region: str = "everything", gold: str = "answer") -> Task:

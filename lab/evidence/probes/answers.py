@@ -18,6 +18,8 @@ def gold_accepted(subject: Subject) -> Outcome:
     cases = [subject.gold_case(index) for index in range(len(subject.rows))]
     refused = [case for case in cases if not subject.accepts(case)]
     detail = f"{len(cases) - len(refused)} of {len(cases)} accepted as {subject.format.label}"
+    if subject.unscorable:
+        detail += f"; none can be scored: {subject.unscorable}"
     return Outcome(not refused, detail, tuple(map(subject.shown, refused)))
 
 
@@ -94,6 +96,8 @@ def _looks_like(found: str, gold: str) -> bool:
 
 def shotgun(subject: Subject, index: int) -> Iterator[Case]:
     gold, wrong = subject.golds[index], subject.others(index)
+    if subject.runs_code:
+        return  # several functions are one program
     if len(wrong) < 2:
         wrong = [*wrong, "nothing", "something"][:2]
     orders = {"first": [gold, *wrong], "middle": [wrong[0], gold, *wrong[1:]], "last": [*wrong, gold]}
@@ -115,7 +119,7 @@ def shotgun(subject: Subject, index: int) -> Iterator[Case]:
 def near_misses(subject: Subject, index: int) -> Iterator[Case]:
     number, gold = subject.numbers[index], subject.golds[index]
     if number is None:
-        yield from _near_texts(subject, index)
+        yield from () if subject.runs_code else _near_texts(subject, index)
         return
     misses = {"one more": number + 1, "one less": number - 1, "the sign": -number, "ten times": 10 * number}
     misses |= {"1e-4 more": number + Fraction(1, 10**4), "1e-7 more": number + Fraction(1, 10**7)}

@@ -1,7 +1,5 @@
 """context: probes 22, 25 and 26: what stands around the reward: the model's answers, the sandbox, the prompt."""
 
-import importlib
-import inspect
 from collections import Counter
 
 from lab.errors import UserError
@@ -31,7 +29,7 @@ def signal(subject: Subject) -> Outcome:
 
 def sandbox(subject: Subject) -> Outcome:
     """Where a reward runs model-written code, the sandbox tries on this machine what it promises to prevent."""
-    if not any(_runs_code(inner.recipe) for inner in subject.task.rewards.values()):
+    if not subject.runs_code:
         return Outcome(None, "no reward runs model-written code")
     from lab.sandbox import open_sandbox, self_test
 
@@ -46,10 +44,6 @@ def sandbox(subject: Subject) -> Outcome:
     broken = [{"kind": name, "reason": problem} for name, problem in results.items() if problem]
     detail = f"{len(results) - len(broken)} of {len(results)} self-tests hold on tier {box.tier}"
     return Outcome(not broken, detail, tuple(broken))
-
-
-def _runs_code(recipe) -> bool:
-    return "lab.sandbox" in inspect.getsource(importlib.import_module(recipe.__module__))
 
 
 def leak(subject: Subject) -> Outcome:

@@ -1,5 +1,7 @@
 """subject: the task under audit: its rows and golds, the answer format it accepts, and what a response earns."""
 
+import importlib
+import inspect
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +133,20 @@ class Subject:
         return ""
 
     @cached_property
+    def runs_code(self) -> bool:
+        """Whether a reward runs what the model wrote: programs may differ in all but what they do."""
+        modules = {inner.recipe.__module__ for inner in self.task.rewards.values()}
+        return any("lab.sandbox" in inspect.getsource(importlib.import_module(name)) for name in modules)
+
+    @cached_property
+    def unscorable(self) -> str:
+        """Why no gold has a score at all (a judge that is not there, for one); "" where some has."""
+        if self.cannot_judge:
+            return ""
+        scores = [self.graded(self.gold_case(index)).scores[self.task.primary] for index in range(len(self.rows))]
+        return scores[0].reason if all(score.value is None for score in scores) else ""
+
+    @cached_property
     def format(self) -> Format:
         """The first way of writing the gold that is accepted on every row; else the one accepted most often."""
         best, most = self._formats[0], 0
@@ -140,7 +156,7 @@ class Subject:
             accepted = sum(self.accepts(case) for case in cases)
             if accepted > most:
                 best, most = candidate, accepted
-            if accepted == len(cases):
+            if accepted == len(cases) or all(self.graded(case).primary is None for case in cases):
                 break
         return best
 
