@@ -13,7 +13,8 @@ REALS = {"interval", "tuple", "bracket", "union", "intersection", "difference", 
 MAX_ITEMS = 200
 NEEDED_POINTS = 4
 # Values given to symbols: an odd mix of sizes and signs, so that two different formulas meet at none of them.
-SAMPLES = [Fraction(n, d) for n, d in ((7, 5), (13, 8), (29, 11), (5, 13), (-9, 7), (-23, 6), (37, 10), (-3, 11))]
+_POSITIVE = [Fraction(n, d) for n, d in ((7, 5), (29, 11), (5, 13), (13, 8), (37, 10), (8, 9), (46, 7))]
+_NEGATIVE = [Fraction(n, d) for n, d in ((-9, 7), (-23, 6), (-3, 11))]
 
 
 def equal(gold: Node, answer: Node) -> bool:
@@ -50,9 +51,13 @@ def _is_name(node: Node) -> bool:
     """A name rather than a value: x, f(x), AB, a + b; no plain number among what it is made of."""
     if node.kind == "sym":
         return True
-    if node.kind == "mul" and node.parts[0].kind == "sym":
+    if node.kind == "mul" and (node.parts[0].kind == "sym" or _is_inverse(node.parts[0])):
         return all(part.kind in ("sym", "tuple") for part in node.parts) or len(node.parts) == 2
-    return node.kind in ("add", "tuple") and all(_is_name(part) for part in node.parts)
+    return (node.kind in ("add", "tuple") or node.data == "abs") and all(_is_name(part) for part in node.parts)
+
+
+def _is_inverse(node: Node) -> bool:
+    return node.kind == "pow" and node.parts[0].kind == "sym" and exact(node.parts[1]) == -1
 
 
 def _single(node: Node) -> bool:
@@ -151,9 +156,8 @@ def _written_out(gold: Node, value: Fraction, answer: Node) -> bool:
 
 def _agree(gold: Node, answer: Node) -> bool:
     """Whether two formulas have one value wherever the gold is defined: first in doubles, then to 45 digits."""
-    names = sorted(symbols(gold))
-    points = [{name: SAMPLES[(i + 3 * k) % len(SAMPLES)] + Fraction(k, 17) for k, name in enumerate(names)}
-              for i in range(len(SAMPLES))] if names else [{}]  # fmt: skip
+    names = symbols(gold)
+    points = sample_points(names)
     for point in points:
         a, b = quick(gold, point), quick(answer, point)
         if a is not None and b is not None and abs(a - b) > 1e-6 * max(abs(a), abs(b), 1e-6) and _counts(a, gold):
@@ -173,6 +177,17 @@ def _agree(gold: Node, answer: Node) -> bool:
             return False
         agreeing += 1
     return agreeing >= (NEEDED_POINTS if names else 1) or (0 < agreeing == _defined(points, gold) > 1)
+
+
+def sample_points(names: set[str]) -> list[dict[str, Fraction]]:
+    """Values for each symbol: first all positive, where roots and logarithms live, then of both signs."""
+    if not names:
+        return [{}]
+    pools = [(_POSITIVE, i) for i in range(len(_POSITIVE))] + [(_POSITIVE + _NEGATIVE, -1 - i) for i in range(5)]
+    return [
+        {name: pool[(i + 3 * k) % len(pool)] + Fraction(k, 17) for k, name in enumerate(sorted(names))}
+        for pool, i in pools
+    ]
 
 
 def _defined(points, gold: Node) -> int:
@@ -249,9 +264,8 @@ def _difference(parts: tuple[Node, ...]) -> Node:
 
 def _proportional(gold: Node, answer: Node, relation: str) -> bool:
     """Whether answer / gold is one constant; above 0 where the relation is an inequality."""
-    names, ratios = sorted(symbols(gold)), []
-    for i in range(len(SAMPLES)):
-        point = {name: SAMPLES[(i + 3 * k) % len(SAMPLES)] + Fraction(k, 17) for k, name in enumerate(names)}
+    ratios = []
+    for point in sample_points(symbols(gold)):
         try:
             a, b = precise(gold, point), precise(answer, point)
         except Refused:

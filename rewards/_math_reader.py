@@ -14,6 +14,7 @@ MAX_DEPTH = 40
 RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in"}
 MATRICES = {"pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"}
 SET_OPERATIONS = {"cup": "union", "cap": "intersection", "setminus": "difference"}
+NAMED_THINGS = {"angle", "triangle", "measuredangle"}  # \angle ABC = 40
 CONSTANTS = {"pi": "pi", "infty": "inf"}
 
 
@@ -128,7 +129,7 @@ class _Reader:
         if self.sees("-", "pm", "mp"):
             sign = self.take().value
             term = self.product()
-            if sign == "-" and term.kind == "num":
+            if sign == "-" and term.kind == "num" and term.data >= 0:
                 return number(-term.data)
             return Node({"-": "neg"}.get(sign, sign), (term,))
         return self.product()
@@ -155,7 +156,7 @@ class _Reader:
     def signed_factor(self) -> Node:
         if self.skip("-"):
             factor = self.power()
-            return number(-factor.data) if factor.kind == "num" else Node("neg", (factor,))
+            return number(-factor.data) if factor.kind == "num" and factor.data >= 0 else Node("neg", (factor,))
         return self.power()
 
     def mixed_or_scientific(self, literal: Token, value: Node) -> Node:
@@ -184,7 +185,12 @@ class _Reader:
         if token.kind == "op":
             return token.value in ("(", "[", "{") or (token.value == "|" and not self.bars)
         if token.kind == "command":
-            return token.value in FUNCTIONS or token.value in CONSTANTS or token.value in _ATOMS
+            return (
+                token.value in FUNCTIONS
+                or token.value in CONSTANTS
+                or token.value in _ATOMS
+                or token.value in NAMED_THINGS
+            )
         return token.kind in ("name", "env")
 
     def power(self) -> Node:
@@ -268,6 +274,8 @@ class _Reader:
         return Node("based", (base,), token.raw.lstrip("0"))
 
     def command(self, name: str) -> Node:
+        if name in NAMED_THINGS:
+            return Node("sym", data=name)
         if name in CONSTANTS:
             return Node("const", data=CONSTANTS[name])
         if name in FUNCTIONS:

@@ -53,10 +53,11 @@ _GREEK = (
 GREEK = frozenset(_GREEK.split())
 _SILENT = (
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle "
-    "limits nolimits quad qquad thinspace medspace enspace negthinspace"
+    "therefore limits nolimits quad qquad thinspace medspace enspace negthinspace"
 )
 SILENT = frozenset(_SILENT.split())
-FONTS = "mathbf|mathit|boldsymbol|bm|mathsf|mathcal|vec|hat|overrightarrow|overline|bar|mathop|mathfrak"
+FONTS = "mathbf|mathit|boldsymbol|bm|mathsf|mathcal|vec|overrightarrow|mathop|mathfrak"
+MARKS = "overline|bar|hat|widehat|tilde|widetilde|dot|ddot"  # over a name they make another name
 TEXTS = "text|textbf|textit|textrm|textnormal|textsf|texttt|mbox|hbox|mathrm|operatorname|rm|emph"
 
 _GAP = r"(?:,\\!|\{,\}|\\,|\\ |\\;|\\:|\\!|~| )"
@@ -68,14 +69,16 @@ _TOKEN = re.compile(
       | (?P<num>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)
       | \\begin\{{(?P<env>\w+\*?)\}}(?:\{{[lcr|]+\}})?
       | \\end\{{(?P<end>\w+\*?)\}}
-      | \\(?:{TEXTS})\*?\s*\{{(?P<text>[^{{}}]*)\}}
+      | \\(?:{TEXTS})\*?\s*\{{(?P<text>(?:[^{{}}]|\{{[^{{}}]*\}})*)\}}
       | \\mathbb\s*(?:\{{(?P<field>[A-Z])\}}|(?P<field1>[A-Z]))
-      | \\(?:{FONTS})\s*\{{(?P<font>[A-Za-z]{{1,3}})\}}
+      | \\(?:{FONTS})\s*\{{(?P<font>[^{{}}]*)\}}
+      | \\(?P<mark>{MARKS})\s*\{{(?P<marked>[A-Za-z]{{1,3}})\}}
       | \\(?P<command>[A-Za-z]+)
       | (?P<op>\\\\|\\[{{}}|%$]|\*\*|<=|>=|!=|[-+*/^_=<>()\[\]{{}}|,;:&!'%$])
       | (?P<letters>[A-Za-z]+)""",
     re.VERBOSE | re.ASCII,
 )
+_UNIT_POWERS = re.compile(r"[A-Za-z](?:[A-Za-z\s~/]|\\cdot|\\[,;: ]|\^(?:-?\d|\{-?\d\}))*")
 _OPERATORS = {
     "**": "^", "<=": "le", ">=": "ge", "!=": "ne", "\\%": "%", "\\$": "$", "\\\\": "newline", "\\|": "norm",
     "\\{": "{set", "\\}": "set}",
@@ -134,8 +137,12 @@ def _tokens_of(kind: str, value: str, raw: str):
         yield Token("field", value)
     elif kind == "text":
         yield from _text(value.strip(" ~"), raw)
-    elif kind in ("letters", "font"):
+    elif kind == "letters":
         yield from _letters(value)
+    elif kind == "font":
+        yield from tokens(value)
+    elif kind == "marked":
+        yield Token("name", raw.replace(" ", ""))
     elif kind == "command":
         yield from _command(value)
     else:
@@ -143,9 +150,12 @@ def _tokens_of(kind: str, value: str, raw: str):
 
 
 def _text(value: str, raw: str):
-    if re.search(r"[\d\\$=+]", value):  # \text{42}: mathematics in a text box
+    if "^" in value and _UNIT_POWERS.fullmatch(value):  # \mathrm{m\,s^{-2}}
+        for word, digits, sign in re.findall(r"([A-Za-z]+)|(\d)|([-^/])", re.sub(r"\\cdot|\\[,;: ]|~", " ", value)):
+            yield Token("text", word) if word else Token("num", Fraction(digits)) if digits else Token("op", sign)
+    elif re.search(r"[\d\\$=+]", value):  # \text{42}: mathematics in a text box
         yield from tokens(value)
-    elif value in FUNCTIONS or re.fullmatch(r"[eid]", value) and not raw.startswith("\\text"):
+    elif not raw.startswith("\\text") and (value in FUNCTIONS or value in ("e", "i", "d")):
         yield from _letters(value)
     elif value:
         yield Token("text", value)

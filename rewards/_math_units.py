@@ -66,6 +66,11 @@ _STOP_WORDS = (
 )
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 
+_DENIALS = (
+    "about approximately around false incorrect least maybe most never no not off possibly probably roughly wrong"
+)
+DENIALS = frozenset(_DENIALS.split())  # words that deny or blur the value they stand before
+
 
 def read_unit(rest: list[Token]) -> Unit | None:
     """The unit that the tokens `rest` are; None for no tokens. Raises Unreadable for anything else."""
@@ -121,12 +126,14 @@ def _noun(word: str) -> str:
 
 def _words(rest: list[Token]) -> list[str | int]:
     words: list[str | int] = []
-    raising = False
+    raising, sign = False, 1
     for token in rest:
         value = str(token.value)
         if token.kind == "num" and raising and token.value.denominator == 1 and 1 <= token.value <= 9:
-            words.append(int(token.value))
-            raising = False
+            words.append(sign * int(token.value))
+            raising, sign = False, 1
+        elif token.kind == "op" and value == "-" and raising:
+            sign = -1
         elif token.kind == "op" and value in "{}":
             continue
         elif token.kind == "op" and value == "^" and words and not raising:
@@ -141,7 +148,7 @@ def _words(rest: list[Token]) -> list[str | int]:
         elif token.kind == "command" and value in ("cdot", "times") and words:
             continue
         elif token.kind in ("text", "word", "name"):
-            words += value.strip(" .,").replace("/", " / ").split()
+            words += [word.strip(".,") for word in value.replace("/", " / ").split() if word.strip(".,")]
         else:
             raise Unreadable(f"{value!r} is no unit")
     return words

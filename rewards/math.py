@@ -1,15 +1,16 @@
 """math: the answer is mathematically the gold: number, formula, set, interval, equation, matrix, unit or words."""
 
 import re
+from fractions import Fraction
 from functools import lru_cache
 
 from lab import Score, reward
 from lab.response import region_contents
-from rewards._math_compare import equal
+from rewards._math_compare import equal, value_of
 from rewards._math_forms import is_literal
 from rewards._math_reader import Node, number, read
 from rewards._math_tokens import Unreadable, tokens
-from rewards._math_units import STOP_WORDS, Unit, read_unit
+from rewards._math_units import DENIALS, Unit, read_unit
 from rewards._math_values import exact
 
 MAX_CHARACTERS = 2_000
@@ -22,14 +23,23 @@ _WRAPPERS = re.compile(
     re.DOTALL,
 )
 _STATED = re.compile(
-    r"(?:(?:so|thus|hence|therefore|then),?\s+)?(?:the\s+)?(?:(?:final|correct)\s+)?answer(?:\s+is\s*:?|\s*[:=])\s*(.+)",
+    r"(?P<before>.*?)\b(?:the\s+)?(?:(?:final|correct)\s+)?answer(?:\s+is\s*:?|\s*[:=])\s*(?P<answer>.+)",
     re.IGNORECASE | re.DOTALL,
 )
-_DENIED_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnever|\bneither|\u2260|\\neq?)\s*(?:be\s+|equal\s+to\s+)?[\s$*(\\\[]*$", re.I
+_LABEL = re.compile(r"(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\s*:?", re.IGNORECASE)
+_LABELS = re.compile(r"answer(?:\s+is|\s*=|\s*:(?!\s*the\s+final\s+answer))", re.IGNORECASE)
+_HOPE = re.compile(r"\.?\s*I hope it is correct\.?$", re.IGNORECASE)
+_DOUBT = re.compile(
+    r"\b(?:not|no|if|unless|whether|doubt|would|wrong|might|maybe|perhaps|could|say|says)\b|n['\u2019]t\b|\?", re.I
 )
-_DENIED_AFTER = re.compile(r"[\s$*)\\\].,]*(?:(?:is|was)\s+(?:wrong|incorrect|false|not)\b|or\s)", re.I)
+_DENIED_BEFORE = re.compile(
+    r"(?:\b(?:not|cannot|never|neither|nor|instead\s+of|rather\s+than|other\s+than|anything\s+but|unlike)|n['\u2019]t"
+    r"|\u2260|\\neq?)\s*(?:be\s+|equal\s+to\s+)?[\s$*(\\\[]*$",
+    re.IGNORECASE,
+)
+_DENIED_AFTER = re.compile(r"[\s$*)\\\].,]*(?:(?:is|was)\s+(?:wrong|incorrect|false|not)\b|or\s)", re.IGNORECASE)
 _NAMED = re.compile(r"\\text\s*\{([^{}]*)\}\s*(?:=|:)\s*(.+)", re.DOTALL)
+_SAID = re.compile(r"\\text\s*\{\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?:?\s*\}", re.IGNORECASE)
 _TEXT = re.compile(r"\\(?:text\w*|mathrm|mbox|textbf)\s*\{([^{}]*)\}")
 _UNIT_FRACTION = re.compile(
     r"\\[dt]?frac\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}\s*\}\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}"
@@ -37,7 +47,7 @@ _UNIT_FRACTION = re.compile(
 _SENTENCE = re.compile(r"[A-Za-z][A-Za-z' ,.-]*[A-Za-z]")
 _CURRENCY = re.compile(r"([+-]?)\s*(\\\$|\\euro\b|\\pounds\b|\u20ac|\u00a3)\s*")
 _CURRENCIES = {"\\$": "dollar", "\\euro": "euro", "\u20ac": "euro", "\\pounds": "GBP", "\u00a3": "GBP"}
-_SHORT_UNIT = re.compile(r"(-?[\d.,/]+)\s+((?:[mgsLNJWVKh])(?:\^\{?[23]\}?)?(?:\s*/\s*[smh](?:\^\{?2\}?)?)?)")
+_SHORT_UNIT = re.compile(r"(-?[\d.,/]+)\s+((?:min|[mgsLNJWVKh])(?:\^\{?[23]\}?)?(?:\s*/\s*[smh](?:\^\{?2\}?)?)?)")
 
 
 @reward(reads=["answer"], range=(0, 1), version="1", sees="answer", imports=["mpmath"])
@@ -75,7 +85,8 @@ def committed(response) -> tuple[list[str], str]:
     answers = response.answers
     if answers and response.region in ("everything", "last line"):
         [text] = answers
-        answers = list(dict.fromkeys(region_contents(text, "boxed"))) or [_stated(text)]
+        regions = region_contents(text, "boxed") or region_contents(text, "<answer>") or [_stated(text)]
+        answers = list(dict.fromkeys(regions))
         if _denied(text):
             return [], "denied"
     if not answers:
@@ -88,18 +99,18 @@ def committed(response) -> tuple[list[str], str]:
 
 def _stated(text: str) -> str:
     """The answer in a text without a box: all of it, or its last line where that states it ("The answer is 42.")."""
-    lines = text[-MAX_INTEGER:].strip().splitlines()
+    lines = [line.replace("**", "").strip() for line in text[-MAX_INTEGER:].splitlines() if line.strip()]
     if not lines:
         return ""
-    last = lines[-1].strip().strip("*").strip()
-    if len(lines) > 1 and last.startswith("####"):
-        return last[4:]
-    sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", last)[-1]
-    match = _STATED.fullmatch(sentence)
-    stated_once = len(re.findall(r"answer(?:\s+is|\s*[:=])", text, re.IGNORECASE)) == 1
-    if match and stated_once:
-        return match[1]
-    return last.removeprefix("####") if len(lines) == 1 else text
+    if lines[-1].startswith("####"):
+        return lines[-1][4:] if text.count("####") == 1 else text
+    if len(_LABELS.findall(text)) > 1:
+        return text
+    if len(lines) > 1 and _LABEL.fullmatch(lines[-2].strip("# ")):
+        return lines[-1]
+    sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", _HOPE.sub("", lines[-1]))[-1]
+    stated = _STATED.fullmatch(sentence)
+    return stated["answer"] if stated and not _DOUBT.search(stated["before"]) else text
 
 
 def _denied(text: str) -> bool:
@@ -187,22 +198,23 @@ Quantity = tuple[Node, Unit | None]
 @lru_cache(maxsize=4_096)
 def _read(text: str) -> Quantity:
     """The tree of a bare answer and its unit. Raises Unreadable."""
-    if (match := _NAMED.fullmatch(text)) and not STOP_WORDS & set(match[1].lower().split()):
+    if (match := _NAMED.fullmatch(text)) and not DENIALS & set(match[1].lower().split()):
         text = match[2]  # \text{Area} = 42
+    text = _SAID.sub("", text)
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2", text)
     text = _SHORT_UNIT.sub(r"\1 \\text{\2}", text) if _SHORT_UNIT.fullmatch(text) else text
     if currency := _CURRENCY.match(text):
         node, rest = read(currency[1] + text[currency.end() :])
         if rest:  # "$5 million"
             node = _scaled(node, read_unit(rest))
-        return node, Unit(((_CURRENCIES[currency[2]], 1),), exact(number(1)))
+        return node, Unit(((_CURRENCIES[currency[2]], 1),), Fraction(1))
     node, rest = read(text)
-    if node.kind == "degree":
+    name, value = value_of(node)
+    if value.kind == "degree":  # 45°, or x = 45°, or 20 °C
         scale = [token.value for token in rest]
-        if scale in (["C"], ["F"]):
-            return node.parts[0], Unit(((f"degree {scale[0]}", 1),), exact(number(1)))
-        if not rest:
-            return node.parts[0], Unit((("degree", 1),), exact(number(1)))
+        if scale in ([], ["C"], ["F"]):
+            inner = value.parts[0] if name is None else Node("rel", (name, value.parts[0]), ("=",))
+            return inner, Unit(((" ".join(["degree", *scale]), 1),), Fraction(1))
     return node, read_unit(rest)
 
 
@@ -222,8 +234,10 @@ def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
         return equal(value, answered)
     one = unit or answer_unit
     if one.dimension == (("percent", 1),):
-        ratio = exact(number(1)) / 100
-        return equal(value, answered) or _equal_scaled(value, answered, ratio if answer_unit else 1 / ratio)
+        ratio = Fraction(1, 100) if answer_unit else Fraction(100)
+        share = value if answer_unit else answered  # 75 % is 0.75; but 600 % for a gold of 6 is the question itself
+        whole = exact(share) is not None and exact(share).denominator == 1
+        return equal(value, answered) or (not whole and _equal_scaled(value, answered, ratio))
     if one.dimension == (("degree", 1),) and equal(*(Node("degree", (n,)) if u else n for n, u in (gold, answer))):
         return True
     if not one.dimension:  # a multiplier: 5 million
