@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TextIO
 
-from lab.response import Response
+from lab.errors import UserError
+from lab.response import Response, check_region
 from lab.reward import Reward
 from lab.scoring import Scorer
 from lab.workers import Job, Verdict
@@ -64,6 +65,7 @@ def rescore_stream(
     not score, with the reason. A malformed line is told to `complain`, by its number, and counted; the rest goes on.
     Memory is bounded by one batch. `region` says where the answer stands in a response.
     """
+    checked_region(region)
     tally = Tally()
 
     def answers() -> Iterator[Answer]:
@@ -87,6 +89,15 @@ def rescore_stream(
             }
             out.write(json.dumps({**answer.kept, **fields}) + "\n")
     return tally
+
+
+def checked_region(region: str) -> str:
+    """The region as it is; UserError where there is no such region."""
+    try:
+        check_region(region)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return region
 
 
 def lines_of(file) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from lab.errors import UserError
-from lab.rescore import Answer, patient, scored
+from lab.rescore import Answer, checked_region, patient, scored
 from lab.response import Response
 from lab.reward import Reward
 from lab.scoring import Scorer
@@ -119,7 +119,7 @@ class _Record:
         config = run / "config.yaml"
         resolved = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
         grpo = resolved.get("grpo") or {}
-        self.reward, self.region = reward, region
+        self.reward, self.region = reward, checked_region(region) if region else None
         self.size, self.scale = grpo.get("num_generations"), _scale(grpo.get("scale_rewards", "group"))
         self.tasks = {task.name: task for task in map(load_task, resolved.get("task") or {})}
 

@@ -121,6 +121,11 @@ def test_the_region_can_be_given_and_is_asked_for_where_nothing_is_read():
     assert [line["score"] for line in out] == [1.0] * 4
 
 
+def test_an_unknown_region_is_refused():
+    with pytest.raises(UserError, match='"boxed"'):
+        rescored([], region="box")
+
+
 def test_a_rewards_own_bug_is_refused(mine):
     with pytest.raises(ContractError, match="returned 2.0"):
         rescored([json.dumps({"response": "42"})], name=f"{mine}:too_much")
