@@ -45,8 +45,8 @@ class Tally:
     def __str__(self) -> str:
         mean = "none" if self.mean is None else f"{self.mean:.4g}"
         text = f"{self.scored} scored (mean {mean}), {self.unscorable} unscorable, {self.malformed} malformed lines"
-        if self.unread_boxes * 2 > self.scored > 0:
-            text += "; most answers stand in a \\boxed{…} or a tag: did you mean --answer boxed or --answer '<answer>'?"
+        if self.unread_boxes == self.scored > 0:
+            text += "; all answers stand in a \\boxed{…} or a tag: did you mean --answer boxed or --answer '<answer>'?"
         return text
 
 
