@@ -3,8 +3,8 @@
     python tests/benchmarks/math_answers.py [--rounds 3] [--seed 0] [--workers N]
 
 2,000 completions of about 1 kB (250 prompts, 8 each) of our own making, so that each one's right verdict is known:
-first half integers and half formulas, then integers alone. Starting the workers is not counted, a cold cache is. Golds are
-wrapped in $…$ for TRL, which refuses many bare ones. Prints the median of the rounds, the ratio, and both verdicts.
+first half integers and half formulas, then integers alone. Starting the workers is not counted, a cold cache is. Golds
+are wrapped in $…$ for TRL, which refuses many bare ones. Prints the median of the rounds, the ratio, and both verdicts.
 """
 
 import argparse
