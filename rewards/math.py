@@ -27,7 +27,8 @@ _STATED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _LABEL = re.compile(r"(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\s*:?", re.IGNORECASE)
-_LABELS = re.compile(r"answer(?:\s+is|\s*=|\s*:(?!\s*the\s+final\s+answer))", re.IGNORECASE)
+_LABELS = re.compile(r"answer(?:\s+is|\s*[:=])", re.IGNORECASE)
+_DOUBLED = re.compile(r"final answer:\s*(?=the final answer is)", re.IGNORECASE)
 _HOPE = re.compile(r"\.?\s*I hope it is correct\.?$", re.IGNORECASE)
 _DOUBT = re.compile(
     r"\b(?:not|no|if|unless|whether|doubt|would|wrong|might|maybe|perhaps|could|say|says)\b|n['\u2019]t\b|\?", re.I
@@ -99,7 +100,8 @@ def committed(response) -> tuple[list[str], str]:
 
 def _stated(text: str) -> str:
     """The answer in a text without a box: all of it, or its last line where that states it ("The answer is 42.")."""
-    lines = [line.replace("**", "").strip() for line in text[-MAX_INTEGER:].splitlines() if line.strip()]
+    text = _DOUBLED.sub("", text[-MAX_INTEGER:])
+    lines = [line.replace("**", "").strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
     if lines[-1].startswith("####"):
