@@ -22,14 +22,17 @@ def equal(gold: Node, answer: Node) -> bool:
     if gold.kind == answer.kind == "rel" and _relations_equal(gold, answer):
         return True
     gold_name, gold = value_of(gold)
-    name, answer = value_of(answer)
+    name, answer = value_of(answer, indexed=gold_name is None and not _has_relation(gold))
     if None not in (gold_name, name) and gold_name != name and _single(gold_name) and _single(name):
         return False
     return _equal(_expanded(gold), _expanded(answer))
 
 
-def value_of(node: Node) -> tuple[Node | None, Node]:
-    """Takes off the name that a value is given: `x = 3`, `f(x) = x^2`, `x \\in S`, `x = 1 or x = 2` → (name, value)."""
+def value_of(node: Node, indexed: bool = False) -> tuple[Node | None, Node]:
+    """Takes off the name that a value is given: `x = 3`, `f(x) = x^2`, `x \\in S`, `x = 1 or x = 2` → (name, value).
+
+    `indexed` also takes x_1 = 3, x_2 = 7 as two values of x.
+    """
     if node.kind == "rel" and len(node.parts) == 2:
         left, right = node.parts
         if node.data == ("in",) and left.kind == "sym":
@@ -41,7 +44,7 @@ def value_of(node: Node) -> tuple[Node | None, Node]:
                 return right, left
     if node.kind == "list":
         named = [value_of(part) for part in node.parts]
-        names = {name for name, _ in named if name is not None}
+        names = {_base_name(name) if indexed else name for name, _ in named if name is not None}
         if len(names) == 1 and named[0][0] is not None:
             return named[0][0], Node("list", tuple(value for _, value in named), node.data)
     return None, node
@@ -54,6 +57,14 @@ def _is_name(node: Node) -> bool:
     if node.kind == "mul" and (node.parts[0].kind == "sym" or _is_inverse(node.parts[0])):
         return all(part.kind in ("sym", "tuple") for part in node.parts) or len(node.parts) == 2
     return (node.kind in ("add", "tuple") or node.data == "abs") and all(_is_name(part) for part in node.parts)
+
+
+def _base_name(node: Node) -> Node:
+    return Node("sym", data=node.data.partition("_")[0]) if node.kind == "sym" else node
+
+
+def _has_relation(node: Node) -> bool:
+    return node.kind == "rel" or any(part.kind == "rel" for part in node.parts)
 
 
 def _is_inverse(node: Node) -> bool:
@@ -70,8 +81,9 @@ def _expanded(node: Node) -> Node:
         parts = [_expanded(part) for part in node.parts]
         flat = [inner for part in parts for inner in (part.parts if part.kind == "list" else (part,))]
         return Node(node.kind, tuple(flat), node.data)
-    if node.kind in SCALARS | {"pm", "mp"} and _has_sign(node):
-        return Node("list", (_signed(node, 1), _signed(node, -1)), (",",))
+    if node.kind in SCALARS | {"pm", "mp", "rel"} and _has_sign(node):
+        joiner = "" if node.kind != "rel" else "and" if "!=" in node.data else "or"
+        return Node("list", (_signed(node, 1), _signed(node, -1)), (joiner,))
     return node
 
 

@@ -375,7 +375,8 @@ class _Reader:
         if self.skip(")") and len(parts) == 2:
             return Node("interval", parts, (True, False))
         self.expect("]")
-        if len(parts) == 1 and not (opened_first and self.at == len(self.tokens)):
+        alone = opened_first and self.at == len(self.tokens)
+        if len(parts) == 1 and (not alone or parts[0].kind == "matrix"):
             return parts[0]
         return Node("bracket", parts)
 

@@ -25,7 +25,7 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **_scaled("m", {
         "m meter meters metre metres": 1, "km kilometer kilometers kilometre kilometres": 1000, "dm decimeter": "0.1",
         "cm centimeter centimeters centimetre centimetres": "0.01", "mm millimeter millimeters millimetre": "0.001",
-        "nm nanometers": "1e-9", "inch inches": "0.0254", "ft foot feet": "0.3048", "yd yard yards": "0.9144",
+        "nm nanometers": "1e-9", "in inch inches": "0.0254", "ft foot feet": "0.3048", "yd yard yards": "0.9144",
         "mi mile miles": "1609.344",
     }),
     **_scaled("kg", {
@@ -62,7 +62,7 @@ _STOP_WORDS = (
     "plus possible possibly probably quarter rather roughly several should since so some sometimes sorry than that the "
     "then there third this though thus times to total true twice uncertain under undefined unknown unless unsure until "
     "wait was when where which while with without would wrong yes you zero one two three four five six seven eight "
-    "nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety double triple"
+    "nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety double triple st nd rd th"
 )
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 
