@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lab.distributed import is_main
+from lab.distributed import is_main, leave_outcome, rank
 from lab.errors import UserError
 from lab.stop import Stopped
 
@@ -20,33 +20,34 @@ app = typer.Typer(
 
 Config = Annotated[str, typer.Argument(help="An experiment's YAML file, or a bundled name such as smoke.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="section.key=value, for example grpo.max_steps=20")]
+Accelerate = Annotated[str, typer.Option(help="Start under an accelerate preset: cpu2, zero2 … or a file.")]
 DryRun = Annotated[bool, typer.Option(help="Print the resolved config and the batch plan; load no model.")]
 
 
 @app.command()
-def run(config: Config, overrides: Overrides = None, dry_run: DryRun = False) -> None:
+def run(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
     """Run a whole experiment: base → SFT → GRPO, evaluated after each stage, with a report."""
     experiment = _experiment(config, overrides)
     trained = [stage for stage in ("sft", "grpo") if getattr(experiment, stage) is not None]
-    _execute(experiment, (["base"] if experiment.eval.base or not trained else []) + trained, dry_run)
+    _execute(experiment, (["base"] if experiment.eval.base or not trained else []) + trained, dry_run, accelerate)
 
 
 @app.command()
-def sft(config: Config, overrides: Overrides = None, dry_run: DryRun = False) -> None:
+def sft(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
     """Supervised fine-tuning alone, on the task's demonstrations."""
-    _execute(_experiment(config, overrides), ["sft"], dry_run)
+    _execute(_experiment(config, overrides), ["sft"], dry_run, accelerate)
 
 
 @app.command()
-def grpo(config: Config, overrides: Overrides = None, dry_run: DryRun = False) -> None:
+def grpo(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
     """Reinforcement learning alone, against the task's rewards; it starts from `model`."""
-    _execute(_experiment(config, overrides), ["grpo"], dry_run)
+    _execute(_experiment(config, overrides), ["grpo"], dry_run, accelerate)
 
 
 @app.command("eval")
-def evaluate(config: Config, overrides: Overrides = None, dry_run: DryRun = False) -> None:
+def evaluate(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
     """Evaluate the experiment's `model` on held-out rows."""
-    _execute(_experiment(config, overrides), ["base"], dry_run)
+    _execute(_experiment(config, overrides), ["base"], dry_run, accelerate)
 
 
 @app.command()
@@ -91,6 +92,8 @@ def audit(
     reward: Annotated[
         str, typer.Option(help="Audit one reward instead: a module of rewards/, module:function, file.")
     ] = "",
+    data: Annotated[str, typer.Option(help="With --reward: its rows, one JSON object a line.")] = "",
+    answer: Annotated[str, typer.Option(help="With --data: where the answer stands.")] = "everything",
     rows: Annotated[int, typer.Option(help="How many rows to attack.")] = 20,
     quick: Annotated[bool, typer.Option(help="Only the probes that must hold, on fewer rows.")] = False,
     json: Annotated[bool, typer.Option(help="Print JSON.")] = False,
@@ -101,9 +104,71 @@ def audit(
 
     if (name is None) == (not reward):
         raise UserError("lab audit takes a task, or --reward NAME: give one of the two")
-    found = audit(task_for(load_reward(reward)) if reward else load_task(name), rows=rows, quick=quick)
+    task = task_for(load_reward(reward), data or None, answer) if reward else load_task(name)
+    found = audit(task, rows=rows, quick=quick)
     print(found.json() if json else found.table())
     raise typer.Exit(1 if found.failed else 0)
+
+
+@app.command()
+def score(
+    path: Annotated[str, typer.Argument(help="A JSONL file of answers ('-' reads standard input), or a run folder.")],
+    reward: Annotated[str, typer.Option(help="A module of rewards/, module:function, or a file.")],
+    answer: Annotated[str, typer.Option(help="Where the answer stands: everything, boxed, '<answer>', …")] = "",
+) -> None:
+    """Score saved answers anew; for a run, also what its group advantages would have been."""
+    from pathlib import Path
+
+    from lab.registry import load_reward
+    from lab.rescore import lines_of, rescore_stream
+    from lab.rescore_run import rescore_run, table
+
+    chosen = load_reward(reward)
+    if Path(path).is_dir():
+        print(table(rescore_run(path, chosen, region=answer or None)))
+        return
+    if path != "-" and not Path(path).is_file():
+        raise UserError(f"there is no file {path!r}: give a JSONL file of answers, '-', or a run folder")
+    with sys.stdin.buffer if path == "-" else open(path, "rb") as file:
+        tally = rescore_stream(lines_of(file), chosen, sys.stdout, region=answer or "everything", complain=_warn)
+    _warn(str(tally))
+
+
+@app.command()
+def parity(
+    name: Annotated[str, typer.Argument(help="A task's name or file.")],
+    model: Annotated[str, typer.Option(help="The checkpoint whose tokenizer renders the prompts.")] = "tiny",
+    rows: Annotated[int, typer.Option(help="How many rows to compare.")] = 32,
+) -> None:
+    """Compare a task's prompts and scores in SFT, GRPO, evaluation and lm-eval; exit 1 where they part."""
+    from lab.config import Model
+    from lab.evidence.parity import parity
+
+    found = parity(name, Model(model), rows)
+    print(found)
+    raise typer.Exit(0 if found.same else 1)
+
+
+@app.command("lm-eval-path")
+def lm_eval_path(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tasks or task files; all bundled ones unless told.")
+    ] = None,
+) -> None:
+    """Print the folder that makes the tasks known to lm_eval: lm_eval run --include_path $(lab lm-eval-path) …"""
+    from lab.lm_eval_path import write_yamls
+
+    print(write_yamls(names or ()))
+
+
+@app.command()
+def sandbox() -> None:
+    """Say how model-written code is confined here, what that promises and what not, and try it."""
+    from lab import look
+
+    shown, held = look.sandbox_report()
+    print(shown)
+    raise typer.Exit(0 if held else 1)
 
 
 @app.command()
@@ -131,11 +196,49 @@ def runs(output: Annotated[str, typer.Argument(help="The folder of run folders."
 
 
 @app.command()
-def resume(run: Annotated[str, typer.Argument(help="The folder of a run that was killed or stopped.")]) -> None:
+def resume(
+    run: Annotated[str, typer.Argument(help="The folder of a run that was killed or stopped.")],
+    accelerate: Accelerate = "",
+) -> None:
     """Go on with a run from its newest whole checkpoint, to the numbers it would have had."""
     from lab.resume import resume as resumed
 
+    if accelerate:
+        _relaunch(accelerate)
     _show(resumed(run))
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="A run folder.")],
+    to: Annotated[str, typer.Option(help="The new folder.")],
+    checkpoint: Annotated[str, typer.Option(help="One of the run's checkpoints, such as grpo/checkpoint-40.")] = "",
+    push: Annotated[str, typer.Option(help="A hub id to upload the folder to.")] = "",
+) -> None:
+    """Write a run's model as a folder that plain transformers loads, with a model card of its numbers."""
+    from lab.export import export as exported
+
+    print(f"wrote {exported(run, to, checkpoint, push)}")
+
+
+@app.command()
+def launch(
+    config: Config,
+    overrides: Overrides = None,
+    nodes: Annotated[int, typer.Option(help="Machines, one more where vLLM serves from its own.")] = 1,
+    gpus: Annotated[int, typer.Option(help="GPUs on each machine.")] = 8,
+    preset: Annotated[str, typer.Option(help="The accelerate preset.")] = "zero3",
+    host: Annotated[str, typer.Option(help="The first machine's address.")] = "",
+    slurm: Annotated[bool, typer.Option(help="Write an sbatch file instead of printing commands.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print the sbatch file; write nothing.")] = False,
+) -> None:
+    """Plan a run on many machines: batches, memory, and the command for each machine or an sbatch file."""
+    from lab.cluster import plan
+
+    experiment = _experiment(config, overrides)
+    job = plan(experiment, config, overrides or [], preset, nodes, gpus, host)
+    print(job.describe())
+    print(job.commands() if not slurm else job.sbatch() if dry_run else job.write_sbatch())
 
 
 @app.command()
@@ -149,21 +252,37 @@ def report(run: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
     print(f"\nreport: {write_report(opened.path)}")
 
 
+def _warn(text: str) -> None:
+    print(f"lab: {text}", file=sys.stderr)
+
+
 def _experiment(config: str, overrides: list[str] | None):
     from lab.config import load_experiment
 
     return load_experiment(config, overrides or [])
 
 
-def _execute(experiment, stages: list[str], dry_run: bool) -> None:
+def _execute(experiment, stages: list[str], dry_run: bool, accelerate: str) -> None:
     if dry_run:
         from lab.look import dry_run as shown
 
         print(shown(experiment, stages))
         return
+    if accelerate:
+        _relaunch(accelerate, experiment)
     from lab.stages.pipeline import run_experiment
 
     _show(run_experiment(experiment, stages))
+
+
+def _relaunch(preset: str, experiment=None) -> None:
+    """This very command under `accelerate launch`, in as many processes as the preset says."""
+    from lab.launch import start
+
+    arguments = sys.argv[1:]
+    at = next(i for i, argument in enumerate(arguments) if argument.startswith("--accelerate"))
+    del arguments[at : at + (1 if "=" in arguments[at] else 2)]
+    raise typer.Exit(start(preset, experiment, arguments))
 
 
 def _show(finished) -> None:
@@ -182,10 +301,12 @@ def main() -> None:
     try:
         app()
     except Stopped as stopped:
+        leave_outcome(0)
         if is_main():
             print(f"lab: {stopped}", file=sys.stderr)
     except UserError as error:
-        print(f"lab: {error}", file=sys.stderr)
+        leave_outcome(2)
+        print(f"lab{'' if is_main() else f' (rank {rank()})'}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("\nlab: stopped", file=sys.stderr)

@@ -162,6 +162,22 @@ def checkpoint_table() -> str:
     return columns(["checkpoint", "parameters", "size", "licence", "where", "source"], rows)
 
 
+def sandbox_report() -> tuple[str, bool]:
+    """The sandbox's tier, its promises and its self-test, and whether all of it held."""
+    from lab.sandbox import TIERS, open_sandbox, self_test
+
+    sandbox = open_sandbox()
+    tier = TIERS[sandbox.tier]
+    results = self_test(sandbox)
+    parts = [f"tier {tier.letter}, {tier.name}: {tier.mechanism}"]
+    parts += ["promises", *(f"  {line}" for line in tier.promises), "does not promise"]
+    parts += [*(f"  {line}" for line in tier.does_not_promise), "self-test: a program"]
+    parts += [
+        f"  {'ok  ' if not wrong else 'FAIL'}  {name}{': ' * bool(wrong)}{wrong}" for name, wrong in results.items()
+    ]
+    return "\n".join(parts), not any(results.values())
+
+
 def run_table(output: str) -> str:
     """Every run with its stages' accuracies, the oldest first."""
     from lab.runs import all_runs

@@ -1,5 +1,6 @@
 """The command line: what each verb shows, and what a mistake costs."""
 
+import json
 import subprocess
 import sys
 
@@ -61,3 +62,41 @@ def test_config_lists_the_libraries_fields_and_our_reasons(lab):
 def test_checkpoints_and_runs(lab, tmp_path):
     assert "smollm2-135m-instruct" in lab("checkpoints").stdout
     assert "no runs under" in lab("runs", tmp_path).stdout
+
+
+def test_score_rescans_a_stream_and_names_malformed_lines(lab, tmp_path):
+    file = tmp_path / "answers.jsonl"
+    file.write_text('{"response": "42", "answer": "42"}\nnonsense\n{"response": "41", "answer": "42"}\n')
+    done = lab("score", file, "--reward", "numeric")
+    assert [json.loads(line)["score"] for line in done.stdout.splitlines()] == [1.0, 0.0]
+    assert "line 2: no JSON" in done.stderr and "2 scored (mean 0.5), 0 unscorable, 1 malformed" in done.stderr
+    assert lab("score", "-", "--reward", "numeric", input=file.read_text()).stdout == done.stdout
+    assert lab("score", tmp_path / "none", "--reward", "numeric").returncode == 2
+
+
+def test_audit_exits_with_1_for_a_reward_that_can_be_fooled(lab, tmp_path):
+    assert lab("audit", "digits", "--quick").returncode == 0
+    (tmp_path / "fooled.py").write_text(
+        "from lab import reward\n@reward(reads=['answer'])\n"
+        "def anywhere(response, row):\n    return float(row['answer'] in response.text)\n"
+    )
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"question": "{n}?", "answer": "{n}7"}}\n' for n in range(20)))
+    done = lab("audit", "--reward", tmp_path / "fooled.py", "--data", tmp_path / "rows.jsonl", "--json")
+    assert done.returncode == 1 and 6 in json.loads(done.stdout)["failed"]
+    assert lab("audit").returncode == 2
+
+
+def test_sandbox_tells_its_tier_and_holds(lab):
+    done = lab("sandbox")
+    assert done.returncode == 0 and done.stdout.startswith("tier A") and "FAIL" not in done.stdout
+
+
+def test_parity_of_a_task(lab):
+    done = lab("parity", "digits", "--rows", "8")
+    assert done.returncode == 0 and "parity holds" in done.stdout
+
+
+def test_lm_eval_path_is_a_folder_of_tasks(lab):
+    from pathlib import Path
+
+    assert (Path(lab("lm-eval-path").stdout.strip()) / "lab_digits.yaml").is_file()
