@@ -68,9 +68,10 @@ def test_score_rescans_a_stream_and_names_malformed_lines(lab, tmp_path):
     file = tmp_path / "answers.jsonl"
     file.write_text('{"response": "42", "answer": "42"}\nnonsense\n{"response": "41", "answer": "42"}\n')
     done = lab("score", file, "--reward", "numeric")
-    assert [json.loads(line)["score"] for line in done.stdout.splitlines()] == [1.0, 0.0]
+    piped = lab("score", "-", "--reward", "numeric", input=file.read_text())
+    for output in (done.stdout, piped.stdout):
+        assert [json.loads(line)["score"] for line in output.splitlines()] == [1.0, 0.0]
     assert "line 2: no JSON" in done.stderr and "2 scored (mean 0.5), 0 unscorable, 1 malformed" in done.stderr
-    assert lab("score", "-", "--reward", "numeric", input=file.read_text()).stdout == done.stdout
     assert lab("score", tmp_path / "none", "--reward", "numeric").returncode == 2
 
 
