@@ -45,6 +45,7 @@ class Grpo:
 
     prompts_per_step: int | None = None  # groups of one optimizer step; 8 unless told
     prompts: int | None = None  # distinct prompts to train on; as many as the steps take unless told
+    shared_prefix: bool = True  # compute each prompt once for all its answers; false: plain TRL
     unscorable_share: float = 0.05  # of the answers, above which the run stops and shows them
     reward_seconds: float = 2.5  # an answer's deadline in the scoring workers
     reward_budget: float = 60.0  # a batch's

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.config import Experiment
+from lab.distributed import is_main
 from lab.progress import LiveLine
 from lab.render import Renderer
 from lab.runs import Run
@@ -30,6 +31,8 @@ def grpo(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    from lab.rollout.trainer import SharedPrefixTrainer
+
     folder = run.folder("grpo")
     table = RewardTable(tasks, rows, renderer, scorer)
     longest = max(task.max_tokens for task in tasks.values())
@@ -41,7 +44,7 @@ def grpo(
     }
     prompts = [renderer.prompt(tasks[row["task"]].messages(row)) for row in rows]
     trainer = built(
-        GRPOTrainer,
+        SharedPrefixTrainer if experiment.grpo.shared_prefix else GRPOTrainer,
         model=model,
         args=built(GRPOConfig, **arguments),
         # Rows stay Python objects on this side: a round trip through Arrow would change some (tuples, mixed types).
@@ -51,7 +54,11 @@ def grpo(
         peft_config=lora_config(experiment),
         callbacks=[Recorder("grpo", run, line)],
     )
-    return fit(trainer, renderer.tokenizer, folder, run, stop)
+    fit(trainer, renderer.tokenizer, folder, run, stop)
+    if is_main():
+        off = dict.fromkeys(("generation", "update"), "TRL: grpo.shared_prefix is false")
+        run.record_stage("grpo", computed_by=getattr(trainer, "paths", off))
+    return folder
 
 
 class RewardTable:
