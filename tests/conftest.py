@@ -38,3 +38,18 @@ def tiny_renderer(tiny):
     from lab.stages.pipeline import load_renderer
 
     return load_renderer(Experiment("test", Model(str(tiny)), {"digits": 1.0}), tiny)
+
+
+@pytest.fixture(scope="session")
+def hub_folder(tmp_path_factory):
+    """A folder of small data sets laid out as on the hub."""
+    import hub_data
+
+    return hub_data.write(tmp_path_factory.mktemp("hub"))
+
+
+@pytest.fixture
+def hub_copies(hub_folder, monkeypatch):
+    """Has benchmark tasks read the small data sets of `hub_folder`."""
+    monkeypatch.setenv("REASONING_LAB_DATASETS", str(hub_folder))
+    return hub_folder

@@ -31,7 +31,7 @@ def shaped(tiny, folder, template, end_ids=None):
 
 
 @pytest.mark.parametrize("name", task_names())
-def test_every_bundled_task_whose_rows_are_here_is_green(name, tiny, has_rows):
+def test_every_bundled_task_whose_rows_are_here_is_green(name, tiny, hub_copies, has_rows):
     if not has_rows(name):
         return
     result = parity(name, Model(str(tiny)), count=8)
