@@ -23,7 +23,7 @@ def equal(gold: Node, answer: Node) -> bool:
         return True
     gold_name, gold = value_of(gold)
     name, answer = value_of(answer, indexed=gold_name is None and not _has_relation(gold))
-    if None not in (gold_name, name) and gold_name != name and _single(gold_name) and _single(name):
+    if None not in (gold_name, name) and gold_name != name and not _interchangeable(gold_name, name, gold):
         return False
     return _equal(_expanded(gold), _expanded(answer))
 
@@ -71,8 +71,9 @@ def _is_inverse(node: Node) -> bool:
     return node.kind == "pow" and node.parts[0].kind == "sym" and exact(node.parts[1]) == -1
 
 
-def _single(node: Node) -> bool:
-    return node.kind == "sym"
+def _interchangeable(gold_name: Node, name: Node, gold: Node) -> bool:
+    """Whether y = x^2 may stand for f(x) = x^2; x + y = 4 never stands for x = 4."""
+    return {gold_name.kind, name.kind} == {"sym", "mul"} and bool(symbols(gold))
 
 
 def _expanded(node: Node) -> Node:
@@ -114,6 +115,8 @@ def _equal(gold: Node, answer: Node) -> bool:
         return gold.data == answer.data
     if gold.kind in REALS and answer.kind in REALS and "set" not in (gold.kind, answer.kind):
         left, right = real_set(gold), real_set(answer)
+        if _intersects(answer) and not _intersects(gold):
+            return False  # not worked out
         if left is not None and right is not None:
             return _same_variable(gold, answer) and same(left, right)
     if gold.kind == answer.kind == "rel":
@@ -133,6 +136,10 @@ def _infinity(node: Node) -> int:
     if node.kind == "neg":
         return -_infinity(node.parts[0])
     return int(node == Node("const", data="inf"))
+
+
+def _intersects(node: Node) -> bool:
+    return node.kind == "intersection" or any(_intersects(part) for part in node.parts)
 
 
 def _same_variable(gold: Node, answer: Node) -> bool:

@@ -6,6 +6,9 @@ from itertools import combinations
 from rewards._math_reader import Node
 from rewards._math_values import exact, quick, symbols
 
+MAX_TERMS = 200
+_TWO_VALUES = (Fraction(17, 11), Fraction(29, 13))  # of the symbols: like terms have one ratio at both
+
 # Functions that stand for one another: where the gold has a sine, the answer may have a cosine. exp is but a power.
 FAMILIES = {"exp": ""}
 FAMILIES |= dict.fromkeys(("sin", "cos", "tan", "sec", "csc", "cot"), "trigonometric")
@@ -50,7 +53,7 @@ def _marks(node: Node) -> set[str]:
         marks = {"arithmetic"} if len(rational) > 1 else set()
         if any(exact(part) == 0 for part in rational):
             marks.add("arithmetic")
-        return marks | (_combinable(node) if not symbols(node) else set())
+        return marks | _combinable(node)
     if len(rational) < len(node.parts):
         return {"power"} if node.kind == "pow" and _is_radical(node.parts[0]) and _is_int(node.parts[1]) else set()
     if node.kind == "neg":
@@ -66,12 +69,14 @@ def _marks(node: Node) -> set[str]:
 
 
 def _combinable(node: Node) -> set[str]:
-    """Constants that one would add up (2π + 3π) or multiply out (√2 · √3)."""
+    """Terms that one would add up (2π + 3π, 2x + 4x), or constants that one would multiply out (√2 · √3)."""
     if node.kind == "mul":
-        return {"radicals"} if sum(map(_is_radical, node.parts)) > 1 else set()
-    values = [quick(part, {}) for part in node.parts]
-    for a, b in combinations([value for value in values if value], 2):
-        if _is_rational(a / b):
+        return {"radicals"} if sum(_is_radical(part) and not symbols(part) for part in node.parts) > 1 else set()
+    points = [{name: value + i for i, name in enumerate(sorted(symbols(node)))} for value in _TWO_VALUES]
+    terms = [[quick(part, point) for point in points] for part in node.parts[:MAX_TERMS]]
+    for a, b in combinations([term for term in terms if all(term)], 2):
+        ratio, other = a[0] / b[0], a[1] / b[1]
+        if abs(ratio - other) <= 1e-12 * abs(ratio) and _is_rational(ratio):
             return {"like terms"}
     return set()
 

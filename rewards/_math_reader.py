@@ -48,9 +48,10 @@ class _Reader:
         return self.tokens[self.at + ahead] if self.at + ahead < len(self.tokens) else Token("end of text", None)
 
     def take(self) -> Token:
-        token = self.peek()
+        if self.at >= len(self.tokens):
+            raise Unreadable("the text ends too early")
         self.at += 1
-        return token
+        return self.tokens[self.at - 1]
 
     def sees(self, *values: str, kinds=("op", "command")) -> bool:
         return self.peek().kind in kinds and self.peek().value in values
@@ -252,15 +253,13 @@ class _Reader:
             return self.command(str(token.value))
         if token.kind == "op" and token.value in _OPENERS:
             return getattr(self, _OPENERS[token.value])()
-        raise Unreadable(f"{token.value!r} where a value was due" if token.value else "the text ends too early")
+        raise Unreadable(f"{token.value!r} where a value was due")
 
     def named(self, name: str) -> Node:
         if self.skip("_"):
             index = [self.take()]
             if index[0].value == "{":
                 while not self.sees("}"):
-                    if self.peek().kind == "end of text":
-                        raise Unreadable("a subscript without its end")
                     index.append(self.take())
                 self.take()
             name += "_" + "".join(str(token.raw or token.value) for token in index if token.value != "{")
@@ -395,7 +394,8 @@ class _Reader:
         """A set-builder: {x | x > 3} is its condition."""
         condition = self.statements()
         self.expect("set}")
-        if items.kind not in ("sym", "rel") or condition.kind not in ("rel", "list"):
+        real = items.kind == "sym" or (items.data == ("in",) and items.parts[1] == Node("field", data="R"))
+        if not real or condition.kind not in ("rel", "list"):
             raise Unreadable("a set-builder")
         return condition
 
@@ -418,7 +418,7 @@ class _Reader:
             row = []
             if self.skip("newline") and self.peek().kind != "end":
                 continue
-            if self.take() != Token("end", name) and self.tokens[self.at - 1].kind != "end":
+            if self.take().kind != "end":
                 raise Unreadable("a matrix without its end")
             break
         if len({len(row) for row in rows}) != 1:

@@ -50,7 +50,9 @@ def _pieces(node: Node) -> list[Piece]:
         return []
     if kind in ("interval", "tuple", "bracket") and len(parts) == 2:
         closed = {"interval": node.data, "tuple": (False, False), "bracket": (True, True)}[kind]
-        return _between(_end(parts[0]), closed[0], _end(parts[1]), closed[1])
+        if not (pieces := _between(_end(parts[0]), closed[0], _end(parts[1]), closed[1])):
+            raise ValueError("an interval without a point")  # (0, 0) is a point of the plane
+        return pieces
     if kind == "set":
         return [(_end(part), True, _end(part), True) for part in parts]
     if kind == "union":

@@ -134,7 +134,7 @@ def _words(rest: list[Token]) -> list[str | int]:
             raising, sign = False, 1
         elif token.kind == "op" and value == "-" and raising:
             sign = -1
-        elif token.kind == "op" and value in "{}":
+        elif token.kind == "op" and value in "{}" and words:
             continue
         elif token.kind == "op" and value == "^" and words and not raising:
             raising = True

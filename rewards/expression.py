@@ -50,6 +50,7 @@ def evaluate(text: str, operators: str = "+-*/", target: int | None = None) -> t
 
     A closing "= n" is allowed where n is `target`.
     """
+    text = text.strip().rstrip(".").strip("$")
     if len(text) > MAX_CHARACTERS:
         raise Malformed(f"longer than {MAX_CHARACTERS} characters")
     for spelling, sign in _SPELLINGS.items():

@@ -1,4 +1,5 @@
 import json
+import random
 import threading
 from pathlib import Path
 
@@ -53,6 +54,25 @@ def test_bombs_and_odd_input_are_wrong(gold):
     for bomb in BOMBS:
         assert score(bomb, gold) == 0, bomb[:40]
         assert score(f"\\boxed{{{bomb}}}", gold) == 0, bomb[:40]
+
+
+FRAGMENTS = (
+    r"\frac{ \sqrt{ } { ( ) [ ] ^ _ ! | \{ \} , = \le \cup & \\ \begin{pmatrix} \end{pmatrix} \pi \pm \infty \%".split(
+        " "
+    )
+)
+
+
+def test_mangled_answers_are_judged_without_an_error():
+    rng = random.Random(0)
+    golds = sorted({case["gold"] for case in CASES if len(case["gold"]) < 100})
+    for _ in range(3_000):
+        answer = rng.choice(golds)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randint(0, len(answer))
+            answer = answer[:at] + rng.choice([*FRAGMENTS, rng.choice(golds), ""]) + answer[at + rng.randint(0, 2) :]
+        assert score(f"\\boxed{{{answer}}}", rng.choice(golds)) in (0, 1)
+        assert score(answer, answer or "1") in (0, 1)
 
 
 def test_off_the_main_thread():
