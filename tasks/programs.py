@@ -1,34 +1,36 @@
 """programs: write a small Python function; it is called with numbers that the prompt does not show."""
 
+from operator import add, mul, sub
+
 from lab import Task
 from rewards.code import python_function
 
-NAMES = ("x", "y")
-# How it is said, the expression, and the function that knows the answer.
-STEPS = (
-    ("{0} + {1}", lambda a, b: a + b),
-    ("{0} - {1}", lambda a, b: a - b),
-    ("{0} * {1}", lambda a, b: a * b),
-    ("max({0}, {1})", max),
-    ("min({0}, {1})", min),
-)
+# Words of one length, operands of one character: even a model of single characters can learn to read them.
+STEPS = {"add": ("+", add), "sub": ("-", sub), "mul": ("*", mul)}
+OPERANDS = "xy123456789"
 
 
 def rows(split, rng):
     while True:
-        say, does = rng.choice(STEPS)
-        shift, swap = rng.randint(0, 99), rng.random() < 0.5
-        names = NAMES[::-1] if swap else NAMES
-        expression = f"{say.format(*names)} + {shift}"
-        inputs = [[rng.randint(-99, 99), rng.randint(-99, 99)] for _ in range(4)]
-        results = [does(*(args[::-1] if swap else args)) + shift for args in inputs]
-        tests = [{"args": args, "expected": result} for args, result in zip(inputs, results)]
-        yield {"wanted": expression, "entry_point": "f", "tests": tests, "answer": f"def f(x, y): return {expression}"}
+        start, (one, two) = rng.choice("xy"), (rng.choice(list(STEPS)) for _ in "ab")
+        a, b = (rng.choice(OPERANDS) for _ in "ab")
+        tests = []
+        for args in ([rng.randint(-99, 99), rng.randint(-99, 99)] for _ in range(4)):
+            value = dict(zip("xy", args)) | {digit: int(digit) for digit in OPERANDS[2:]}
+            expected = STEPS[two][1](STEPS[one][1](value[start], value[a]), value[b])
+            tests.append({"args": args, "expected": expected})
+        if len({test["expected"] for test in tests}) > 1:  # else a constant would be right
+            yield {
+                "steps": f"{start} {one} {a} {two} {b}",
+                "entry_point": "f",
+                "tests": tests,
+                "answer": f"def f(x, y): return ({start} {STEPS[one][0]} {a}) {STEPS[two][0]} {b}",
+            }
 
 
 task = Task(
     rows=rows,
-    prompt="f(x, y) = {wanted}. Write f in Python.",
+    prompt="Write f(x, y) in Python: {steps}",
     rewards={"correct": python_function()},
     max_tokens=48,
 )
