@@ -19,4 +19,4 @@ def soft_length(response, row, *, max_tokens: int = 1024, buffer: int = 256):
     if not response.finished:
         return Score(-1.0, "truncated")
     over = len(response.token_ids) - (max_tokens - buffer)
-    return Score(-min(1.0, max(0.0, over / buffer)), f"{len(response.token_ids)} tokens")
+    return Score(0.0 - min(1.0, max(0.0, over / buffer)), f"{len(response.token_ids)} tokens")

@@ -83,19 +83,22 @@ def math_answer(response, row):
 
 def committed(response) -> tuple[list[str], str]:
     """The one answer of a response (its spellings, where it stands there twice), or none and the reason."""
-    answers = response.answers
-    if answers and response.region in ("everything", "last line"):
-        [text] = answers
-        regions = region_contents(text, "boxed") or region_contents(text, "<answer>") or [_stated(text)]
-        answers = list(dict.fromkeys(regions))
-        if _denied(text):
+    answers = response.answers[: MAX_SPELLINGS + 1]
+    if response.region != "boxed":
+        if any(map(_denied, answers)):
             return [], "denied"
+        answers = list(dict.fromkeys(inner for text in answers for inner in _inside(text)))
     if not answers:
         return [], "no answer" if response.finished else "truncated"
     if len(answers) > MAX_SPELLINGS:
         return [], "several answers"
     answers = list(map(bare, answers))
     return (answers, "") if all(answers) else ([], "no answer")
+
+
+def _inside(text: str) -> list[str]:
+    """What a region of free text commits to: its boxes, else its answer tags, else its statement."""
+    return region_contents(text, "boxed") or region_contents(text, "<answer>") or [_stated(text)]
 
 
 def _stated(text: str) -> str:

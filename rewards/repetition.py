@@ -28,4 +28,4 @@ def no_repetition(response, row, *, n: int = 20, free: float = 0.0):
         return 0.0
     distinct = len(set(zip(*(islice(tokens, start, None) for start in range(n)), strict=False)))
     share = 1 - distinct / count
-    return Score(-max(0.0, share - free) / (1 - free), f"{share:.0%} repeated")
+    return Score(0.0 - max(0.0, share - free) / (1 - free), f"{share:.0%} repeated")

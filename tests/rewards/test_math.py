@@ -56,11 +56,7 @@ def test_bombs_and_odd_input_are_wrong(gold):
         assert score(f"\\boxed{{{bomb}}}", gold) == 0, bomb[:40]
 
 
-FRAGMENTS = (
-    r"\frac{ \sqrt{ } { ( ) [ ] ^ _ ! | \{ \} , = \le \cup & \\ \begin{pmatrix} \end{pmatrix} \pi \pm \infty \%".split(
-        " "
-    )
-)
+FRAGMENTS = r"\frac{ \sqrt{ } { ( ) [ ] ^ _ ! | \{ \} , = \le \cup & \\ \begin{pmatrix} \end{pmatrix} \pi \pm \infty \%"
 
 
 def test_mangled_answers_are_judged_without_an_error():
@@ -70,7 +66,9 @@ def test_mangled_answers_are_judged_without_an_error():
         answer = rng.choice(golds)
         for _ in range(rng.randint(1, 4)):
             at = rng.randint(0, len(answer))
-            answer = answer[:at] + rng.choice([*FRAGMENTS, rng.choice(golds), ""]) + answer[at + rng.randint(0, 2) :]
+            answer = (
+                answer[:at] + rng.choice([*FRAGMENTS.split(), rng.choice(golds), ""]) + answer[at + rng.randint(0, 2) :]
+            )
         assert score(f"\\boxed{{{answer}}}", rng.choice(golds)) in (0, 1)
         assert score(answer, answer or "1") in (0, 1)
 
@@ -94,6 +92,7 @@ def test_regions(region):
     }
     assert score(text.get(region, "1/2"), "0.5", region=region) == 1
     assert score("0.5, I think", "0.5", region=region) == 0
+    assert score("<answer>1/2</answer> <answer>1/3</answer>", "0.5", region=region) == 0
     assert score(text.get(region, "1/2"), "0.5", region=region, finished=False) == 0
 
 
