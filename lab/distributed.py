@@ -5,6 +5,8 @@ import os
 
 from lab.errors import UserError
 
+OUTCOME = "LAB_OUTCOME"  # names a file in which the ranks leave the exit code that torchrun does not pass on
+
 
 def rank() -> int:
     """This process's number among all, 0 being the one that writes."""
@@ -95,7 +97,7 @@ def start_processes(timeout_seconds: float) -> None:
             f"`--num_processes {devices}` after `accelerate launch`, or use a cpu preset"
         )
     if _on("ACCELERATE_USE_DEEPSPEED"):
-        _quiet_deepspeed()
+        _prepare_deepspeed()
     state = PartialState(**options)
     if state.num_processes != world_size():
         raise UserError(
@@ -133,11 +135,22 @@ def any_rank(flag: bool) -> bool:
     return bool(raised.item())
 
 
+def leave_outcome(code: int) -> None:
+    """Tells `lab.launch.start` this rank's exit code: torchrun exits with 1 whatever a rank's reason was."""
+    if path := os.environ.get(OUTCOME):
+        with open(path, "w") as file:
+            file.write(str(code))
+
+
 def _on(variable: str) -> bool:
     return os.environ.get(variable, "false").lower() == "true"
 
 
-def _quiet_deepspeed() -> None:
+def _prepare_deepspeed() -> None:
     import logging
 
+    import deepspeed
+
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    # Its collectives in shared memory would be compiled first, a minute with a compiler; gloo does.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -56,10 +56,9 @@ def plan_batch(
     rows = prompts * answers
     if rows % processes:
         fitting = _nearest(prompts, lambda p: p * answers % processes == 0)
-        raise UserError(
-            f"{section}: {prompts} prompts × {answers} answers = {rows} rows a step do not divide among {processes} "
-            f"processes: use prompts_per_step {fitting}"
-        )
+        cut = f"{prompts} prompts × {answers} answers = {rows} rows" if answers > 1 else f"{rows} examples"
+        field = "prompts_per_step" if answers > 1 else "examples_per_step"
+        raise UserError(f"{section}: {cut} a step do not divide among {processes} processes: use {field} {fitting}")
     share = rows // processes
     if micro_batch is None and accumulation is None:
         micro_batch = max(size for size in range(1, min(share, MICRO_BATCH) + 1) if share % size == 0)

@@ -34,9 +34,7 @@ class Bench:
     before: list[dict] | None = None  # the samples of the last evaluation, for the paired change
 
 
-def run_experiment(
-    experiment: Experiment, stages: Sequence[str], label: str = "", resumed: Run | None = None
-) -> Run:
+def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "", resumed: Run | None = None) -> Run:
     """Runs `stages` ("base" evaluates the checkpoint as it is; "sft" and "grpo" train and then evaluate) in order.
 
     Everything that can be refused is refused before the run folder is made: tasks, rows, golds, checkpoint, template.

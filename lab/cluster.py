@@ -1,0 +1,171 @@
+"""Many machines: the command for each, or one sbatch file that queues again after a preemption and resumes."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.checkpoints import resolve
+from lab.config import STAGES, Experiment
+from lab.data import load_tasks
+from lab.errors import UserError
+from lab.launch import Preset, command, load_preset
+from lab.memory import planned
+from lab.plan import BatchPlan
+
+PORT = 29500
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job over several machines. `servers` of them run vLLM, the others train."""
+
+    experiment: Experiment
+    arguments: list[str]  # of `lab`: the verb, the config, its overrides
+    preset: Preset
+    nodes: int
+    gpus: int  # on each machine
+    servers: int = 0
+    host: str = ""  # the first training machine's address
+
+    @property
+    def trainers(self) -> int:
+        return self.nodes - self.servers
+
+    @property
+    def processes(self) -> int:
+        return self.trainers * self.gpus
+
+    def batches(self) -> dict[str, BatchPlan]:
+        """Each training stage's batch plan."""
+        sections = [section for section in STAGES if getattr(self.experiment, section)]
+        longest = max(task.max_tokens for task in load_tasks(self.experiment).values())
+        return {section: self.experiment.plan(section, self.processes, longest) for section in sections}
+
+    def describe(self) -> str:
+        """The plan in words: machines, batches, and an estimate of the memory."""
+        served = f", {self.servers} more for vLLM" if self.servers else ""
+        lines = [f"{self.trainers} × {self.gpus} GPUs train under {self.preset.name}{served}"]
+        for section, batch in self.batches().items():
+            preset = self.preset
+            engine = {"zero_stage": preset.zero_stage, "offload": preset.offload, "bf16": not preset.on_cpu}
+            lines += [f"{section}: {batch.equation}", f"  {planned(self.experiment, section, batch, **engine)}"]
+        return "\n".join(lines)
+
+    def commands(self) -> str:
+        """What to type on each machine."""
+        server = ["grpo.vllm_server_host=ADDRESS-OF-THE-VLLM-MACHINE"] if self.servers else []
+        lines = []
+        for rank in range(self.trainers):
+            host = self.host or "ADDRESS-OF-MACHINE-0"
+            lines += [f"# machine {rank}", self._train([*self.arguments, *server], str(rank), host)]
+        if self.servers:
+            lines += [f"# machine {self.trainers}: vLLM", self._serve()]
+        return "\n".join(lines)
+
+    def sbatch(self) -> str:
+        """A Slurm batch file: rendezvous, logs, SIGTERM five minutes before the end, requeue and resume.
+
+        Every job id has an output folder of its own, in which a requeued job finds the run that it began.
+        """
+        server = ["$VLLM"] if self.servers else []
+        return SBATCH.format(
+            name=shlex.quote(self.experiment.name),
+            nodes=self.nodes,
+            gpus=self.gpus,
+            folder=shlex.quote(f"{self.experiment.output}/slurm-"),
+            trainers=self.trainers,
+            vllm=VLLM.format(first=self.trainers, command=self._serve()) if self.servers else "",
+            train=self._train([*self.arguments, *server, "output=$OUTPUT"], "$SLURM_PROCID", "$HEAD"),
+            resume=self._train(["resume", "$RUN"], "$SLURM_PROCID", "$HEAD"),
+        )
+
+    def write_sbatch(self) -> str:
+        """Writes the batch file beside the user; what to do with it."""
+        file = Path(f"{self.experiment.name}.sbatch")
+        try:
+            with file.open("x") as stream:
+                stream.write(self.sbatch())
+        except FileExistsError:
+            raise UserError(f"{file} exists: move it away, or look at the new one with --dry-run") from None
+        return f"wrote {file}: `sbatch {file}` queues it"
+
+    def _train(self, arguments: list[str], rank: str, host: str) -> str:
+        options = {}
+        if self.trainers > 1:
+            options = {"num_machines": self.trainers, "machine_rank": rank, "main_process_ip": host}
+        parts = command(self.preset, arguments, self.processes, PORT, **options)
+        return " ".join(f'"{part}"' if "$" in part else shlex.quote(part) for part in parts)
+
+    def _serve(self) -> str:
+        """The command that serves the model to TRL's trainer from a machine of its own."""
+        arguments = self.experiment.grpo.arguments
+        options = {
+            "--model": resolve(self.experiment.model.checkpoint),
+            "--tensor-parallel-size": arguments.get("vllm_tensor_parallel_size", 1),
+            "--gpu-memory-utilization": arguments.get("vllm_gpu_memory_utilization", 0.9),
+            "--port": arguments.get("vllm_server_port", 8000),
+        }
+        if arguments.get("vllm_max_model_length"):
+            options["--max-model-len"] = arguments["vllm_max_model_length"]
+        return "trl vllm-serve " + " ".join(f"{name} {shlex.quote(str(value))}" for name, value in options.items())
+
+
+def plan(
+    experiment: Experiment, config: str, overrides: list[str], preset: str, nodes: int, gpus: int, host: str = ""
+) -> Job:
+    """A checked Job; UserError for sizes below 1, batches that do not divide, vLLM without a machine of its own."""
+    for name, number in {"--nodes": nodes, "--gpus": gpus}.items():
+        if number < 1:
+            raise UserError(f"{name} must be at least 1, got {number}")
+    arguments = experiment.grpo.arguments if experiment.grpo else {}
+    servers = int(bool(arguments.get("use_vllm")) and arguments.get("vllm_mode", "colocate") == "server")
+    if servers and nodes < 2:
+        raise UserError(
+            "grpo.vllm_mode is server, which takes a machine of its own: use --nodes 2 or more, or "
+            "grpo.vllm_mode=colocate"
+        )
+    job = Job(experiment, ["run", config, *overrides], load_preset(preset), nodes, gpus, servers, host)
+    job.batches()  # what does not divide is refused here
+    return job
+
+
+SBATCH = """#!/bin/bash
+#SBATCH --job-name={name}
+#SBATCH --nodes={nodes}
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node={gpus}
+#SBATCH --output=%x-%j.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=B:TERM@300
+set -uo pipefail
+# The output folder must lie on a disk that every machine sees. A requeued job keeps its id, and so finds its run.
+export OUTPUT={folder}$SLURM_JOB_ID
+export RUN=$(ls -d "$OUTPUT"/*/*/ 2>/dev/null | head -n 1)
+export HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+{vllm}
+train() {{
+  if [ -n "$RUN" ]; then
+    exec {resume}
+  else
+    exec {train}
+  fi
+}}
+export -f train
+srun --relative=0 --nodes={trainers} --ntasks={trainers} --kill-on-bad-exit=1 bash -c train &
+TRAINING=$!
+
+# Slurm wants the machines back: each rank saves at the end of its step, the job queues again and resumes.
+give_back() {{
+  kill -TERM "$TRAINING"
+  wait "$TRAINING"
+  scontrol requeue "$SLURM_JOB_ID"
+}}
+trap give_back TERM
+wait "$TRAINING"
+"""
+
+VLLM = """
+export VLLM=grpo.vllm_server_host=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tail -n 1)
+srun --relative={first} --nodes=1 --ntasks=1 --output=%x-%j-vllm.log {command} &
+"""

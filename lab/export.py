@@ -1,0 +1,148 @@
+"""Export: a run's model as one folder that plain transformers loads, with a model card of its numbers."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from lab.errors import UserError
+from lab.runs import Run, newest_checkpoint
+
+BESIDE_WEIGHTS = ("config.json", "generation_config.json", "chat_template.jinja", "*.safetensors", "*.index.json")
+TOKENIZER = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "added_tokens.json")
+
+
+def export(path: str | Path, to: str | Path, checkpoint: str = "", push: str = "") -> Path:
+    """Writes the newest stage of the run in `path`, or its `checkpoint` ("grpo/checkpoint-40"), into the folder `to`.
+
+    LoRA is merged, ZeRO's shards are put together in float32, on the CPU. `push` is a hub id to upload the folder to.
+    Raises UserError where there is nothing to export or the folder is taken.
+    """
+    run, target = Run.open(path), Path(to).expanduser()
+    if target.exists() and any(target.iterdir()):
+        raise UserError(f"{target} exists and is not empty: give a new folder, nothing is overwritten")
+    source = _source(run, checkpoint)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as half:
+        half = Path(half)
+        if (source / "adapter_config.json").is_file():
+            _merge_adapter(run, source, half)
+        elif any(source.glob("global_step*")):
+            _gather_shards(source, half)
+        else:
+            _copy(source, half, BESIDE_WEIGHTS)
+        _copy(source, half, TOKENIZER)
+        _copy(source, half, ("chat_template.jinja",))
+        for name in ("config.yaml", "provenance.json"):
+            shutil.copy(run.path / name, half / f"lab_{name}")
+        (half / "README.md").write_text(card(run, source), encoding="utf-8")
+        half.chmod(0o755)
+        shutil.copytree(half, target, dirs_exist_ok=True)
+    if push:
+        _push(target, push)
+    return target
+
+
+def _source(run: Run, checkpoint: str) -> Path:
+    if checkpoint:
+        source = run.path / checkpoint
+        if not source.is_dir():
+            have = sorted(str(p.relative_to(run.path)) for p in run.path.rglob("checkpoint-*"))
+            raise UserError(f"{run.path} has no {checkpoint!r}: it has {', '.join(have) or 'no checkpoints'}")
+        return source
+    if newest := newest_checkpoint(run.path):
+        return newest
+    raise UserError(
+        f"{run.path} has no finished training stage to export: `lab resume` it, or give --checkpoint with one of its "
+        "checkpoint-N folders"
+    )
+
+
+def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
+    for pattern in patterns:
+        for file in source.glob(pattern):
+            shutil.copy(file, target / file.name)
+
+
+def _merge_adapter(run: Run, source: Path, target: Path) -> None:
+    from peft import PeftModel
+
+    from lab.checkpoints import load_model
+
+    began = json.loads((run.path / "provenance.json").read_text())["checkpoint"]["path"]
+    starts = [run.path / "sft"] if source.parent.name == "grpo" and (run.path / "sft" / "config.json").is_file() else []
+    base = load_model((starts or [began])[0], dtype="float32")
+    PeftModel.from_pretrained(base, source).merge_and_unload().save_pretrained(target)
+
+
+def _gather_shards(source: Path, target: Path) -> None:
+    """DeepSpeed's own conversion, into the architecture that lies beside the shards."""
+    from accelerate import init_empty_weights
+    from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    weights = get_fp32_state_dict_from_zero_checkpoint(str(source))
+    with init_empty_weights():
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source))
+    model.load_state_dict(weights, assign=True, strict=False)  # tied weights are not in the shards twice
+    model.tie_weights()
+    empty = [name for name, parameter in model.named_parameters() if parameter.is_meta]
+    if empty:
+        raise UserError(
+            f"the shards of {source} lack {len(empty)} weights, such as {empty[0]}: the checkpoint is broken"
+        )
+    model.float().save_pretrained(target)
+    _copy(source, target, ("generation_config.json",))
+
+
+def card(run: Run, source: Path) -> str:
+    """The model card: where the model comes from, its numbers with their intervals, and how to get them again."""
+    from lab.evidence.report import table
+
+    summary, facts = run.summary, run.provenance
+    started = Path(facts["checkpoint"]["path"]).name
+    stage = source.relative_to(run.path).parts[0]
+    finished = {name: s for name, s in summary["stages"].items() if "accuracy" in s}
+    numbers = table(summary | {"stages": finished}) if finished else "The run had not come to an evaluation yet."
+    partial = "" if source.name == stage else f"\nThese weights are those of `{source.relative_to(run.path)}`.\n"
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    tasks = "\n".join(f"- {name}: sha256 {entry['sha256']}" for name, entry in facts["tasks"].items())
+    return f"""---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [reasoning, {stage}]
+---
+# {summary["experiment"]}
+
+Trained from `{started}` on {summary["task"]} with {stage.upper()}, seed {summary["seed"]}.
+{partial}
+```
+{numbers}
+```
+
+Intervals are 95 %. The engine was {facts.get("engine", "one process")}, on {facts["processes"]} process(es).
+
+## Again
+
+The resolved experiment is `lab_config.yaml`; `lab run lab_config.yaml` repeats it. Tasks:
+
+{tasks}
+
+Checkpoint: sha256 {facts["checkpoint"]["sha256"]}. Prompts: {facts["renderer"]}. {versions}.
+"""
+
+
+def _push(folder: Path, repository: str) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+
+    try:
+        api = HfApi()
+        api.create_repo(repository, exist_ok=True)
+        api.upload_folder(folder_path=folder, repo_id=repository)
+    except (HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{folder} was written, but not uploaded to {repository!r} ({said}): run `hf auth login`, then "
+            f"`hf upload {repository} {folder}`"
+        ) from error
