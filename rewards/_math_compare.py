@@ -21,7 +21,11 @@ def equal(gold: Node, answer: Node) -> bool:
     """Whether `answer` is `gold`, committed and evaluated. Never raises for what cannot be told: that is False."""
     if gold.kind == answer.kind == "rel" and _relations_equal(gold, answer):
         return True
-    gold_name, gold = value_of(gold)
+    gold_name, value = value_of(gold)
+    if gold_name is not None and not _is_equation(gold_name):
+        gold = value
+    else:
+        gold_name = None
     name, answer = value_of(answer, indexed=gold_name is None and not _has_relation(gold))
     if None not in (gold_name, name) and gold_name != name and not _interchangeable(gold_name, name, gold):
         return False
@@ -51,12 +55,26 @@ def value_of(node: Node, indexed: bool = False) -> tuple[Node | None, Node]:
 
 
 def _is_name(node: Node) -> bool:
-    """A name rather than a value: x, f(x), AB, a + b; no plain number among what it is made of."""
-    if node.kind == "sym":
+    """A name rather than a value: x, AB, a + b, dy/dx, cos θ, f(2): made of symbols alone, or applied to a number."""
+    if node.kind == "mul" and len(node.parts) == 2 and (node.parts[0].kind == "sym" or _is_inverse(node.parts[0])):
         return True
-    if node.kind == "mul" and (node.parts[0].kind == "sym" or _is_inverse(node.parts[0])):
-        return all(part.kind in ("sym", "tuple") for part in node.parts) or len(node.parts) == 2
-    return (node.kind in ("add", "tuple") or node.data == "abs") and all(_is_name(part) for part in node.parts)
+    if node.kind == "tuple" or (node.kind in SCALARS and node.kind not in ("neg", "pow", "root")):
+        return all(map(_is_name, node.parts)) if node.parts else node.kind == "sym"
+    return False
+
+
+def _is_equation(name: Node) -> bool:
+    """Whether a gold `name = value` is an equation in x and y rather than a name for its value, as f(x) or AB is."""
+    applied = name.kind == "mul" and name.parts[0].kind == "sym" and name.parts[0].data not in "xyztuvw"
+    return not (name.kind in ("sym", "tuple") or applied or _is_inverse_of(name))
+
+
+def _is_inverse_of(name: Node) -> bool:
+    return name.kind == "mul" and _is_inverse(name.parts[0])
+
+
+def _is_inverse(node: Node) -> bool:
+    return node.kind == "pow" and node.parts[0].kind == "sym" and exact(node.parts[1]) == -1
 
 
 def _base_name(node: Node) -> Node:
@@ -65,10 +83,6 @@ def _base_name(node: Node) -> Node:
 
 def _has_relation(node: Node) -> bool:
     return node.kind == "rel" or any(part.kind == "rel" for part in node.parts)
-
-
-def _is_inverse(node: Node) -> bool:
-    return node.kind == "pow" and node.parts[0].kind == "sym" and exact(node.parts[1]) == -1
 
 
 def _interchangeable(gold_name: Node, name: Node, gold: Node) -> bool:
@@ -226,7 +240,7 @@ def _has_i(node: Node) -> bool:
 
 
 def _collections_equal(gold: Node, answer: Node) -> bool:
-    if answer.kind in SCALARS and gold.kind == "set" and len(gold.parts) == 1:
+    if answer.kind in SCALARS | {"tuple"} and gold.kind == "set" and len(gold.parts) == 1:
         return _equal(gold.parts[0], answer)
     if answer.kind not in COLLECTIONS:
         return False

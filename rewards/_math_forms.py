@@ -19,8 +19,8 @@ FAMILIES |= dict.fromkeys(("ln", "log", "log10"), "logarithm")
 def undone(node: Node) -> set[str]:
     """The kinds of operation in a tree that exact arithmetic would carry out at once: empty for an evaluated answer.
 
-    "arithmetic" on two plain numbers, "power" of a number, "function" names over constants, "like terms" and "radicals"
-    that one would combine.
+    "arithmetic" on two plain numbers, "power" of a number, "function" names over constants, "like terms" and
+    "like factors" that one would combine.
     """
     found = set().union(*(undone(part) for part in node.parts))
     if node.kind in ("add", "mul", "div", "pow", "root", "neg", "call", "degree"):
@@ -69,9 +69,11 @@ def _marks(node: Node) -> set[str]:
 
 
 def _combinable(node: Node) -> set[str]:
-    """Terms that one would add up (2π + 3π, 2x + 4x), or constants that one would multiply out (√2 · √3)."""
+    """Terms that one would add up (2π + 3π, 2x + 4x), or factors that one would multiply out (√2 · √3, x · x)."""
     if node.kind == "mul":
-        return {"radicals"} if sum(_is_radical(part) and not symbols(part) for part in node.parts) > 1 else set()
+        letters = [part.data for part in node.parts if part.kind in ("sym", "const")]
+        roots = [part for part in node.parts if part.kind == "root" and not symbols(part)]
+        return {"like factors"} if len(roots) > 1 or len(set(letters)) < len(letters) else set()
     points = [{name: value + i for i, name in enumerate(sorted(symbols(node)))} for value in _TWO_VALUES]
     terms = [[quick(part, point) for point in points] for part in node.parts[:MAX_TERMS]]
     for a, b in combinations([term for term in terms if all(term)], 2):

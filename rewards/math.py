@@ -39,7 +39,10 @@ _DENIED_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(r"[\s$*)\\\].,]*(?:(?:is|was)\s+(?:wrong|incorrect|false|not)\b|or\s)", re.IGNORECASE)
-_NAMED = re.compile(r"\\text\s*\{([^{}]*)\}\s*(?:=|:)\s*(.+)", re.DOTALL)
+_NAMED = re.compile(r"\\text\s*\{([^{}]*?)(?:\s*[=:]\s*\}|\s*\}\s*[=:])\s*(.+)", re.DOTALL)
+_SOMETHING = re.compile(
+    r"([^=<>\d,;]{1,60})=(.+)", re.DOTALL
+)  # \\det A = 3, x^* = 3: a name that the reader does not know
 _SAID = re.compile(r"\\text\s*\{\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?:?\s*\}", re.IGNORECASE)
 _TEXT = re.compile(r"\\(?:text\w*|mathrm|mbox|textbf)\s*\{([^{}]*)\}")
 _UNIT_FRACTION = re.compile(
@@ -177,6 +180,9 @@ def same(gold: str, answer: str) -> bool:
     try:
         return _quantities_equal(_read(gold), _read(answer))
     except Unreadable:
+        named = _SOMETHING.fullmatch(answer)
+        if named and "=" not in gold and not DENIALS & set(re.findall("[a-z]+", named[1].lower())):
+            return same(gold, bare(named[2]))
         return _spelled_alike(gold, answer)
     except RecursionError:  # a thousand fractions one in another: nobody's answer
         return False
