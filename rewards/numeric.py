@@ -20,7 +20,7 @@ def numeric_answer(response, row, *, tolerance: float = 0.0):
     """1 when the answer region holds exactly one number, equal to row["answer"]; else 0.
 
     Reads the region's whole text: "88", "88.", "$88$", "1,234", "-3/4", "1e6" are numbers; "88 or 63", "the 88" and an
-    unevaluated "44 * 2" are not. Exact rational comparison; `tolerance` is an absolute difference that still counts.
+    unevaluated "44 * 2" or "176/2" are not. Exact rational comparison; `tolerance` is an absolute difference that still counts.
     No answer, several different ones, over 1,000 characters: 0. Unscorable where the gold is no number.
     Source: the final-answer match of GSM8K (Cobbe et al. 2021, arXiv:2110.14168), over the whole region and exact.
     """
@@ -28,6 +28,8 @@ def numeric_answer(response, row, *, tolerance: float = 0.0):
     if gold is None:
         return Score(None, f"the gold {row['answer']!r:.60} is no number")
     got = parse_number(response.answer or "")
+    if gold.denominator == 1 and "/" in (response.answer or ""):
+        return Score(0.0, "a quotient that was not worked out")
     return float(got is not None and abs(got - gold) <= Fraction(tolerance))
 
 
