@@ -21,7 +21,7 @@ def numeric_answer(response, row, *, tolerance: float = 0.0):
 
     Reads the region's whole text: "88", "88.", "$88$", "1,234", "-3/4", "1e6" are numbers; "88 or 63", "the 88" and an
     unevaluated "44 * 2" or "176/2" are not. Exact rational comparison; `tolerance` is an absolute difference
-    that still counts. No answer, several different ones, over 1,000 characters: 0. Unscorable where the gold is no number.
+    that still counts. No answer, several ones, over 1,000 characters: 0. Unscorable where the gold is no number.
     Source: the final-answer match of GSM8K (Cobbe et al. 2021, arXiv:2110.14168), over the whole region and exact.
     """
     gold = parse_number(str(row["answer"]))
