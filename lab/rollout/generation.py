@@ -4,16 +4,19 @@ At every step the unfinished answers advance by one token. All answers of a prom
 product (Hydragen, Juravsky et al., 2402.05099); what is an answer's own is kept beside it. Finished answers leave.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import torch
 
 from lab.rollout.attention import PackedBatch
 from lab.rollout.layout import Grid, Layout
 from lab.rollout.sampling import Sampling, draw
+from lab.rollout.weights import laid_out_for_decoding
 
 PREFILL_TOKENS = 8192  # prompt tokens that go through the model at once
 ROOM = 64  # tokens by which the answers' cache grows
+SHORT = 8  # tokens for which it does not pay to lay out the weights
 NO_MASK = torch.zeros(1, 1, 1, 1)  # four dimensions: transformers passes such a mask on, and builds none of its own
 
 
@@ -25,37 +28,70 @@ def generate(
     sampling: Sampling,
     end_ids: Sequence[int],
     max_tokens: int,
+    noise: torch.Tensor | None = None,
+    stopped: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> list[list[int]]:
     """`answers_each[i]` answers to `prompts[i]`, one prompt's after the other's, as token ids.
 
-    An answer stops after the first of `end_ids`, which it keeps, or at `max_tokens`. The model's attention
+    An answer stops after the first of `end_ids`, which it keeps, or at `max_tokens`. noise: (answers, max_tokens) in
+    [0, 1), the random number that each token is drawn with, where it must not depend on the batch. stopped: the
+    unfinished answers' tokens so far (B, T) → whether each is to stop for another reason (B,). The model's attention
     implementation must be "shared_prefix". Raises NotCoveredError where that does not compute the model's attention.
     """
-    device = model.device
     decoding, logits = _prefill(model, prompts)
-    prompt_of = torch.arange(len(prompts), device=device).repeat_interleave(torch.tensor(answers_each, device=device))
-    decoding.begin(prompt_of)
-    ends, warpers = torch.tensor(list(end_ids), device=device), sampling.warpers()
-    rows, alive = torch.arange(len(prompt_of), device=device), torch.ones_like(prompt_of, dtype=torch.bool)
-    tokens = torch.zeros(len(rows), max_tokens, dtype=torch.long, device=device)
-    lengths = torch.zeros_like(rows)
-    logits = logits[prompt_of]
-    for step in range(max_tokens):
-        for warper in warpers:
-            logits = warper(None, logits)
-        chosen = logits.argmax(1) if sampling.greedy else draw(logits)
-        tokens[rows, step] = chosen
-        lengths[rows[alive]] = step + 1
-        alive &= ~torch.isin(chosen, ends)
-        left = int(alive.sum())
-        if left == 0 or step == max_tokens - 1:
-            break
-        if 16 * left <= 15 * len(rows):  # copying the rest costs less than a step for a sixteenth of the rows
-            keep = alive.nonzero()[:, 0]
-            rows, alive, chosen = rows[keep], alive[keep], chosen[keep]
-            decoding.keep(keep)
-        logits = decoding.advance(model, chosen)
-    return [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
+    answers = Answers(answers_each, end_ids, max_tokens, stopped, model.device)
+    decoding.begin(answers.prompt_of)
+    logits, warpers = logits[answers.prompt_of], sampling.warpers()
+    with ExitStack() as stack:
+        for step in range(max_tokens):
+            for warper in warpers:
+                logits = warper(None, logits)
+            share = None if noise is None else noise[answers.rows, step, None].to(torch.float64)
+            chosen = logits.argmax(1) if sampling.greedy else draw(logits, share)
+            answers.add(chosen)
+            if not answers.alive.any() or step == max_tokens - 1:
+                break
+            if (keep := answers.worth_keeping()) is not None:
+                chosen = chosen[keep]
+                decoding.keep(keep)
+            if step == SHORT and max_tokens > 3 * SHORT:
+                stack.enter_context(laid_out_for_decoding(model, len(chosen)))
+            logits = decoding.advance(model, chosen)
+    return answers.as_lists()
+
+
+class Answers:
+    """The tokens written so far, and which of the answers are still being written."""
+
+    def __init__(self, answers_each: Sequence[int], end_ids: Sequence[int], max_tokens: int, stopped, device):
+        counts = torch.tensor(answers_each, device=device)
+        self.prompt_of = torch.arange(len(counts), device=device).repeat_interleave(counts)
+        self.rows = torch.arange(len(self.prompt_of), device=device)  # whose next token is computed
+        self.alive = torch.ones_like(self.rows, dtype=torch.bool)  # of `rows`, those that have not ended
+        self.tokens = torch.zeros(len(self.rows), max_tokens, dtype=torch.long, device=device)
+        self.lengths = torch.zeros_like(self.rows)
+        self.ends, self.stopped, self.written = torch.tensor(list(end_ids), device=device), stopped, 0
+
+    def add(self, chosen: torch.Tensor) -> None:
+        """chosen: the next token of each of `rows`."""
+        self.tokens[self.rows, self.written] = chosen
+        self.written += 1
+        self.lengths[self.rows[self.alive]] = self.written
+        self.alive &= ~torch.isin(chosen, self.ends)
+        if self.stopped is not None and self.alive.any():
+            unfinished = self.rows[self.alive]
+            self.alive[self.alive.clone()] = ~self.stopped(self.tokens[unfinished, : self.written])
+
+    def worth_keeping(self) -> torch.Tensor | None:
+        """Drops the ended answers from `rows` and returns the places of the others; None while too few have ended."""
+        keep = self.alive.nonzero()[:, 0]
+        if 16 * len(keep) > 15 * len(self.rows):  # to copy the others would cost more than to compute a sixteenth
+            return None
+        self.rows, self.alive = self.rows[keep], self.alive[keep]
+        return keep
+
+    def as_lists(self) -> list[list[int]]:
+        return [row[:n] for row, n in zip(self.tokens.tolist(), self.lengths.tolist(), strict=True)]
 
 
 def _prefill(model, prompts) -> tuple["Decoding", torch.Tensor]:

@@ -33,8 +33,10 @@ class Sampling:
         return wanted
 
 
-def draw(logits: torch.Tensor) -> torch.Tensor:
+def draw(logits: torch.Tensor, share: torch.Tensor | None = None) -> torch.Tensor:
     """One token a row from softmax(logits): (B, V) → (B,), by inverting the cumulative distribution.
+
+    share: (B, 1) float64 in [0, 1), where in the distribution each row's token lies; drawn here by default.
 
     One random number a row, where `torch.multinomial` draws one a word; on a CPU that is most of its time. First the
     block in which the cumulative sum passes the number is found, then the word in it. `logits` is overwritten.
@@ -45,7 +47,9 @@ def draw(logits: torch.Tensor) -> torch.Tensor:
         weights = torch.nn.functional.pad(weights, (0, BLOCK - vocabulary % BLOCK))
     blocks = weights.view(rows, -1, BLOCK)
     sums = blocks.sum(2)
-    block, rest = _first_beyond(sums, torch.rand(rows, 1, device=logits.device, dtype=torch.float64))
+    if share is None:
+        share = torch.rand(rows, 1, device=logits.device, dtype=torch.float64)
+    block, rest = _first_beyond(sums, share)
     chosen = blocks[torch.arange(rows, device=logits.device), block]
     word, _ = _first_beyond(chosen, rest)
     return block * BLOCK + word

@@ -52,8 +52,8 @@ def test_greedy_tokens_are_those_of_transformers(shared, monkeypatch):
 def test_answers_of_a_prompt_come_together_and_longer_than_the_cache(shared, monkeypatch):
     monkeypatch.setattr(generation, "ROOM", 4)
     prompts = _prompts(5)
-    expected = _by_transformers(shared, prompts, [0], 20)
-    found = generate(shared, prompts, [3, 1, 2, 4, 1], Sampling(greedy=True), [0], 20)
+    expected = _by_transformers(shared, prompts, [0], 30)
+    found = generate(shared, prompts, [3, 1, 2, 4, 1], Sampling(greedy=True), [0], 30)
     assert found == [answer for answer, n in zip(expected, [3, 1, 2, 4, 1], strict=True) for _ in range(n)]
 
 
@@ -84,7 +84,7 @@ def test_a_trainers_answers_are_drawn_from_its_policy(make_trainer, monkeypatch)
     """The log-probabilities under which tokens are drawn are those of the update, to 1e-4."""
     drawn = []
 
-    def recording(logits):
+    def recording(logits, share=None):
         logps = logits.log_softmax(1)
         tokens = draw(logits)
         drawn.append(logps.gather(1, tokens[:, None])[:, 0])
@@ -114,6 +114,19 @@ def test_settings_leave_the_distribution_of_transformers(settings):
     assert not counts[expected == 0].any()
     error = (counts / 40_000 - expected).abs()
     assert (error <= 5 * (expected * (1 - expected) / 40_000).sqrt() + 1e-9).all()
+
+
+def test_weights_laid_out_for_decoding_give_the_same_logits(shared):
+    from lab.rollout.weights import laid_out_for_decoding
+
+    ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
+    with torch.no_grad():
+        expected = shared(ids).logits
+        with laid_out_for_decoding(shared, 2):
+            assert (shared(ids).logits - expected).abs().max() < 1e-4
+            assert "forward" in vars(shared.lm_head)
+    assert not any("forward" in vars(module) for module in shared.model.modules())
+    assert "forward" not in vars(shared.lm_head)
 
 
 def test_draw_never_takes_what_has_no_probability():
