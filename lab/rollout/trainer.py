@@ -55,7 +55,7 @@ class SharedPrefixTrainer(GRPOTrainer):
             if self.shares(part):
                 self.paths[part] = f"TRL: {reason}"
         if self.accelerator.is_main_process:
-            logger.warning("shared prefix: %s is TRL's own, because %s", " and ".join(parts or self.paths), reason)
+            logger.warning("prompts are not shared in %s: %s", " and ".join(parts or self.paths), reason)
 
     def shares(self, part: str) -> bool:
         return self.paths[part] == "shared prefix"
