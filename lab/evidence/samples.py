@@ -91,7 +91,7 @@ def _completion(stage: str, sample: Mapping[str, Any]) -> Markup:
     marks = [element("b", stage), element("span", verdict, class_=verdict)]
     marks += [_score(name, value, sample.get("reasons") or {}) for name, value in (sample.get("scores") or {}).items()]
     if sample.get("tokens") is not None:
-        marks.append(element("span", f"{sample['tokens']} tokens", class_="quiet"))
+        marks.append(element("span", f"{sample['tokens']} token{'s' * (sample['tokens'] != 1)}", class_="quiet"))
     if sample.get("finished") is False:
         marks.append(element("span", "cut at the limit", class_="lost"))
     text = str(sample.get("completion", ""))
