@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lab.config import load_experiment
 from lab.errors import UserError
+from lab.kept import newest_complete
 from lab.runs import Run
 
 
@@ -17,5 +18,7 @@ def resume(path: str | Path) -> Run:
         raise UserError(f"{path} does not say which stages were asked for, so it cannot be resumed: start a new run")
     if all("accuracy" in run.summary["stages"].get(stage, {}) for stage in began["stages"]):
         return run
+    for stage in ("sft/trainer", "grpo"):
+        newest_complete(run.path / stage)  # refuses another number of processes before anything is loaded
     experiment = load_experiment(str(run.path / "config.yaml"))
     return run_experiment(experiment, began["stages"], began["label"], resumed=run)

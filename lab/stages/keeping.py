@@ -1,17 +1,14 @@
-"""Keeping: a trainer's checkpoints between the steps, of which a killed run finds the newest that is whole."""
+"""Keeping: what a trainer does to leave checkpoints that can be gone on from, and to go on from one."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 from transformers import TrainerCallback
 
-from lab.distributed import any_rank, is_main, world_size
-from lab.errors import UserError
+from lab.distributed import any_rank, is_main
+from lab.kept import checkpoints, mark_complete
 from lab.stop import Stop
-
-MARK = "complete.json"  # written last: the checkpoint's files with their sizes, and the processes it belongs to
 
 
 class Keeper(TrainerCallback):
@@ -43,62 +40,6 @@ class Keeper(TrainerCallback):
             mark_complete(folder)
             for older in checkpoints(folder.parent)[: -self.limit] if self.limit else []:
                 shutil.rmtree(older)
-
-
-def mark_complete(folder: Path) -> None:
-    """Declares a checkpoint whole. Its files reach the disk before the mark does."""
-    files = {str(f.relative_to(folder)): f for f in sorted(folder.rglob("*")) if f.is_file() and f.name != MARK}
-    for file in files.values():
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
-    sizes = {name: file.stat().st_size for name, file in files.items()}
-    half = folder / f".{MARK}"
-    half.write_text(json.dumps({"processes": world_size(), "files": sizes}, indent=1))
-    os.replace(half, folder / MARK)
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether every file that the checkpoint's mark names is there in its full size."""
-    try:
-        files = json.loads((folder / MARK).read_text())["files"]
-        return all((folder / name).stat().st_size == size for name, size in files.items())
-    except (OSError, ValueError):
-        return False
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """A trainer's checkpoints, the oldest first, half-written ones among them."""
-    return sorted(folder.glob("checkpoint-*"), key=step)
-
-
-def newest_complete(folder: Path) -> Path | None:
-    """The checkpoint to go on from; UserError where it belongs to another number of processes."""
-    whole = [path for path in checkpoints(folder) if is_complete(path)]
-    if not whole:
-        return None
-    processes = json.loads((whole[-1] / MARK).read_text())["processes"]
-    if processes != world_size():
-        raise UserError(
-            f"{whole[-1]} was written by {processes} process{'es' * (processes > 1)}, this is a run of {world_size()}: "
-            f"optimizer shards and random states belong to their process, so resume with {processes}"
-        )
-    return whole[-1]
-
-
-def remove_incomplete(folder: Path) -> None:
-    for path in checkpoints(folder):
-        if not is_complete(path):
-            shutil.rmtree(path)
-
-
-def remove_all(folder: Path) -> None:
-    for path in checkpoints(folder):
-        shutil.rmtree(path)
-
-
-def step(checkpoint: Path) -> int:
-    """The optimizer steps behind a checkpoint."""
-    return int(checkpoint.name.rpartition("-")[2])
 
 
 def restore(trainer, checkpoint: Path) -> None:

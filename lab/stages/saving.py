@@ -10,6 +10,8 @@ from pathlib import Path
 from lab.distributed import is_main
 from lab.errors import UserError
 
+UNWRITABLE = ("No space left", "inline_container.cc")  # the second is torch.save, which loses the system's reason
+
 
 def save_checkpoint(trainer, tokenizer, folder: Path) -> Path:
     """Writes the model into `folder`, LoRA merged, ZeRO's shards gathered in the precision that was trained.
@@ -42,8 +44,7 @@ def full_disk_told(target: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        said = str(error)
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in said or "failed writing file" in said:
+        if getattr(error, "errno", None) == errno.ENOSPC or any(words in str(error) for words in UNWRITABLE):
             raise UserError(
                 f"the disk is full: {target} could not be saved, what was saved before is untouched; free some space, "
                 "then `lab resume` the run"

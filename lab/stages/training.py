@@ -70,27 +70,28 @@ def fit(trainer, tokenizer, folder: Path, run: Run, stop: Stop) -> Path:
     """
     from transformers import PrinterCallback
 
-    from lab.stages import keeping
+    from lab import kept
+    from lab.stages.keeping import Keeper, restore
 
-    kept, limit = Path(trainer.args.output_dir), trainer.args.save_total_limit
+    checkpoints, limit = Path(trainer.args.output_dir), trainer.args.save_total_limit
     trainer.args.save_total_limit = None  # Keeper drops old ones, after the new one is whole
-    start = keeping.newest_complete(kept)
+    start = kept.newest_complete(checkpoints)
     trainer.accelerator.wait_for_everyone()
     if is_main():
-        keeping.remove_incomplete(kept)
-        run.drop_metrics(folder.name, after=keeping.step(start) if start else 0)
+        kept.remove_incomplete(checkpoints)
+        run.drop_metrics(folder.name, after=kept.step(start) if start else 0)
     if start:
-        keeping.restore(trainer, start)
+        restore(trainer, start)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(engine_check(trainer, run))
-    trainer.add_callback(keeping.Keeper(trainer, limit, stop, steps_between_generations(trainer)))
+    trainer.add_callback(Keeper(trainer, limit, stop, steps_between_generations(trainer)))
     with stop.at_step_ends():
-        with library_objections(type(trainer).__name__, (ImportError,)), full_disk_told(kept):
+        with library_objections(type(trainer).__name__, (ImportError,)), full_disk_told(checkpoints):
             trainer.train(resume_from_checkpoint=str(start) if start else None)
         if trainer.state.global_step >= trainer.state.max_steps:
             save_checkpoint(trainer, tokenizer, folder)
             if is_main() and limit == 1:  # who keeps more of them wants to see them
-                keeping.remove_all(kept)
+                kept.remove_all(checkpoints)
     release_engine()
     return folder
 

@@ -1,0 +1,67 @@
+"""Kept: a trainer's checkpoints on the disk, of which a killed run goes on from the newest that is whole."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from lab.distributed import world_size
+from lab.errors import UserError
+
+MARK = "complete.json"  # written last: the checkpoint's files with their sizes, and the processes it belongs to
+
+
+def mark_complete(folder: Path) -> None:
+    """Declares a checkpoint whole. Its files reach the disk before the mark does."""
+    files = {str(f.relative_to(folder)): f for f in sorted(folder.rglob("*")) if f.is_file() and f.name != MARK}
+    for file in files.values():
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+    sizes = {name: file.stat().st_size for name, file in files.items()}
+    half = folder / f".{MARK}"
+    half.write_text(json.dumps({"processes": world_size(), "files": sizes}, indent=1))
+    os.replace(half, folder / MARK)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether every file that the checkpoint's mark names is there in its full size."""
+    try:
+        files = json.loads((folder / MARK).read_text())["files"]
+        return all((folder / name).stat().st_size == size for name, size in files.items())
+    except (OSError, ValueError):
+        return False
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """A trainer's checkpoints, the oldest first, half-written ones among them."""
+    return sorted(folder.glob("checkpoint-*"), key=step)
+
+
+def newest_complete(folder: Path) -> Path | None:
+    """The checkpoint to go on from; UserError where it belongs to another number of processes."""
+    whole = [path for path in checkpoints(folder) if is_complete(path)]
+    if not whole:
+        return None
+    processes = json.loads((whole[-1] / MARK).read_text())["processes"]
+    if processes != world_size():
+        raise UserError(
+            f"{whole[-1]} was written by {processes} process{'es' * (processes > 1)}, this is a run of {world_size()}: "
+            f"optimizer shards and random states belong to their process, so resume with {processes}"
+        )
+    return whole[-1]
+
+
+def remove_incomplete(folder: Path) -> None:
+    for path in checkpoints(folder):
+        if not is_complete(path):
+            shutil.rmtree(path)
+
+
+def remove_all(folder: Path) -> None:
+    for path in checkpoints(folder):
+        shutil.rmtree(path)
+
+
+def step(checkpoint: Path) -> int:
+    """The optimizer steps behind a checkpoint."""
+    return int(checkpoint.name.rpartition("-")[2])

@@ -1,0 +1,200 @@
+"""A run that was killed, stopped or whose disk was full resumes to the numbers of one that was not, bit for bit."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+EXPERIMENT = """
+name: resume
+model: tiny
+task: digits
+sft: {demonstrations: 48, examples_per_step: 8, learning_rate: 1e-3, save_steps: 2}
+grpo: {prompts_per_step: 4, num_generations: 4, max_steps: 8, learning_rate: 1e-3, save_steps: 2, prompts: 12}
+eval: {n: 16, base: false}
+"""
+LAB = [sys.executable, "-m", "lab"]
+CLOCKS = ("second", "step_time", "cached", "profiling")  # metrics that measure the machine, not the training
+
+
+def start(experiment: Path, output: Path, program=LAB) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*program, "run", str(experiment), f"output={output}"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def folder(output: Path) -> Path:
+    (run,) = output.glob("*/*/")
+    return run
+
+
+def metrics(run: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not any(clock in k for clock in CLOCKS)} for line in lines]
+
+
+def wait_for_lines(process: subprocess.Popen, output: Path, lines: int) -> None:
+    """Until the run has logged so many steps."""
+    while process.poll() is None:
+        file = next(iter(output.glob("*/*/metrics.jsonl")), None)
+        if file and file.read_text().count("\n") >= lines:
+            return
+        time.sleep(0.002)
+    raise AssertionError(f"the run ended before step {lines}: {process.stderr.read()[-2000:]}")
+
+
+def checkpoints(run: Path, stage: str) -> list[str]:
+    return sorted(path.name for path in (run / stage).rglob("checkpoint-*"))
+
+
+def assert_same_run(run: Path, reference: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    assert metrics(run) == metrics(reference)
+    for stage in ("sft", "grpo"):
+        weights, expected = (load_file(folder / stage / "model.safetensors") for folder in (run, reference))
+        assert weights.keys() == expected.keys()
+        assert all(torch.equal(weights[name], expected[name]) for name in expected)
+        samples, wanted = ((folder / "samples" / f"{stage}.jsonl").read_text() for folder in (run, reference))
+        assert samples == wanted
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    file = tmp_path_factory.mktemp("experiment") / "resume.yaml"
+    file.write_text(EXPERIMENT)
+    return file
+
+
+@pytest.fixture(scope="module")
+def reference(experiment, tmp_path_factory):
+    output = tmp_path_factory.mktemp("reference")
+    process = start(experiment, output)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said[-2000:]
+    return folder(output)
+
+
+@pytest.fixture(scope="module")
+def stopped(experiment, tmp_path_factory):
+    """A run that SIGTERM reached in GRPO's second epoch of prompts."""
+    output = tmp_path_factory.mktemp("stopped")
+    process = start(experiment, output)
+    wait_for_lines(process, output, 6 + 5)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said[-2000:]
+    assert f"`lab resume {folder(output)}` goes on" in said
+    return folder(output)
+
+
+def copy_of(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / run.name))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [3, pytest.param(1, marks=pytest.mark.slow), *(pytest.param(n, marks=pytest.mark.slow) for n in (6, 8, 14))],
+)
+def test_a_run_killed_at_any_step_resumes_to_the_same_numbers(lab, experiment, reference, tmp_path, lines):
+    process = start(experiment, tmp_path)
+    wait_for_lines(process, tmp_path, lines)
+    process.kill()
+    process.communicate()
+    assert lab("resume", folder(tmp_path)).returncode == 0
+    assert_same_run(folder(tmp_path), reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_killed_at_any_moment_resumes_to_the_same_numbers(lab, experiment, reference, tmp_path, seed):
+    """Between two steps the moment falls into the saving as often as not: the model is tiny, its step takes 20 ms."""
+    process = start(experiment, tmp_path)
+    wait_for_lines(process, tmp_path, 2 + 2 * seed)
+    time.sleep(0.013 * seed)
+    process.kill()
+    process.communicate()
+    assert lab("resume", folder(tmp_path)).returncode == 0
+    assert_same_run(folder(tmp_path), reference)
+
+
+def test_sigterm_saves_and_exits_0_and_half_written_checkpoints_are_passed_over(lab, stopped, reference, tmp_path):
+    run = copy_of(stopped, tmp_path)
+    (name,) = checkpoints(run, "grpo")
+    whole = run / "grpo" / name
+    later = run / "grpo" / "checkpoint-7"  # as if killed between two files of a save, and within one of them
+    shutil.copytree(whole, later)
+    (later / "scheduler.pt").unlink()
+    with (later / "optimizer.pt").open("r+b") as file:
+        file.truncate(1000)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "grpo", "step": 7, "lo')
+    trained_once = (run / "sft" / "model.safetensors").stat().st_mtime_ns
+    resumed = lab("resume", run)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (run / "sft" / "model.safetensors").stat().st_mtime_ns == trained_once
+    assert not checkpoints(run, "grpo")
+    assert_same_run(run, reference)
+    again = lab("resume", run)  # a finished run has nothing left to do
+    assert again.returncode == 0 and "grpo" in again.stdout
+
+
+def test_another_number_of_processes_is_refused(lab, stopped, tmp_path):
+    run = copy_of(stopped, tmp_path)
+    mark = next(run.glob("grpo/checkpoint-*/complete.json"))
+    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"processes": 2}))
+    resumed = lab("resume", run)
+    assert resumed.returncode == 2
+    assert "was written by 2 processes, this is a run of 1" in resumed.stderr
+
+
+def test_a_changed_task_is_refused(lab, tmp_path, experiment):
+    task = tmp_path / "mine.py"
+    task.write_text((Path(__file__).parent.parent / "tasks" / "digits.py").read_text())
+    process = subprocess.Popen(
+        [*LAB, "sft", str(experiment), f"task={task}", f"output={tmp_path / 'runs'}"], stderr=subprocess.PIPE, text=True
+    )
+    wait_for_lines(process, tmp_path / "runs", 1)
+    process.kill()
+    process.communicate()
+    task.write_text(task.read_text() + "\n# another one\n")
+    resumed = lab("resume", folder(tmp_path / "runs"))
+    assert resumed.returncode == 2
+    assert "the task's file has changed since it began" in resumed.stderr
+
+
+FULL_DISK = """
+import torch
+from lab.cli import main
+
+real = torch.save
+
+def save(thing, to, *args, **kwargs):
+    return real(thing, "/dev/full" if "checkpoint-4" in str(to) and "optimizer" in str(to) else to, *args, **kwargs)
+
+torch.save = save
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(lab, experiment, reference, tmp_path):
+    script = tmp_path / "full_disk.py"
+    script.write_text(FULL_DISK)
+    process = start(experiment, tmp_path / "runs", [sys.executable, str(script)])
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2, said[-2000:]
+    assert "lab: the disk is full" in said
+    run = folder(tmp_path / "runs")
+    assert (run / "sft" / "trainer" / "checkpoint-2" / "complete.json").is_file()
+    assert lab("resume", run).returncode == 0
+    assert_same_run(run, reference)
