@@ -162,6 +162,18 @@ def lm_eval_path(
 
 
 @app.command()
+def decontaminate(
+    name: Annotated[str, typer.Argument(help="A task's name or file.")],
+    against: Annotated[str, typer.Option(help="Benchmarks, separated by commas.")] = "gsm8k,math500",
+) -> None:
+    """Look for a benchmark's questions, word for word or with other numbers, among a task's training rows."""
+    from lab.evidence.decontaminate import check
+
+    shown, _ = check(name, against.split(","))
+    print(shown)
+
+
+@app.command()
 def sandbox() -> None:
     """Say how model-written code is confined here, what that promises and what not, and try it."""
     from lab import look

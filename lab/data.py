@@ -1,7 +1,7 @@
 """The rows of an experiment: drawn from its tasks, golds verified, split between the stages."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,14 +37,16 @@ def load_tasks(experiment: Experiment) -> dict[str, Task]:
     return tasks
 
 
-def draw(experiment: Experiment, tasks: Mapping[str, Task], scorer: "Scorer") -> Data:
-    """The rows for every stage the experiment has. SFT and GRPO see different training rows where there are enough.
+def draw(
+    experiment: Experiment, tasks: Mapping[str, Task], scorer: "Scorer", stages: Sequence[str] = ("sft", "grpo")
+) -> Data:
+    """The rows for `stages`, and the held-out rows. SFT and GRPO see different training rows where there are enough.
 
     Raises ContractError where a task has no rows, lacks a field that its rewards read, or has too many wrong golds.
     """
     data = Data()
-    wanted_sft = experiment.sft.demonstrations if experiment.sft else 0
-    wanted_grpo = grpo_prompts(experiment) if experiment.grpo else 0
+    wanted_sft = experiment.sft.demonstrations if experiment.sft and "sft" in stages else 0
+    wanted_grpo = grpo_prompts(experiment) if experiment.grpo and "grpo" in stages else 0
     shares = dict(zip(tasks, experiment.task.values(), strict=True))
     for name, task in tasks.items():
         if wanted_sft or wanted_grpo:

@@ -48,7 +48,7 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
     resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
     start_processes(process_timeout(experiment))
     with scorer_for(experiment, tasks) as scorer:
-        data = draw(experiment, tasks, scorer)
+        data = draw(experiment, tasks, scorer, stages)
         line = LiveLine()
         renderer = load_renderer(experiment, checkpoint)
         weights = resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
