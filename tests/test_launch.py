@@ -1,0 +1,170 @@
+"""Presets, plans and commands; what can be refused before anything starts is."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.config import load_experiment
+from lab.distributed import check_engine
+from lab.errors import UserError
+from lab.launch import PRESETS, fitted, load_preset
+from lab.memory import Shape, estimate, read_shape
+from lab.plan import BatchPlan
+
+
+@pytest.mark.parametrize("file", sorted(PRESETS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_accelerate_reads_every_preset_as_we_do(file):
+    from accelerate.commands.config import load_config_from_file
+
+    theirs, ours = load_config_from_file(str(file)), load_preset(file.stem)
+    assert theirs.num_processes == ours.processes
+    assert theirs.num_machines == ours.machines
+    assert theirs.distributed_type.value == ours.kind
+    assert theirs.deepspeed_config.get("zero_stage", 0) == ours.zero_stage
+    assert f"zero{ours.zero_stage}" in ours.name or ours.zero_stage == 0
+
+
+@pytest.mark.parametrize(
+    "preset, devices, said",
+    [
+        ("zero2", 0, "this machine has none: use cpu2_zero2"),
+        ("ddp", 0, "this machine has none: use cpu2"),
+        ("multi_node_zero3", 8, "is for 2 machines: `lab launch CONFIG --nodes 2 --gpus 8`"),
+        ("zero4", 8, "did you mean 'zero"),
+    ],
+)
+def test_a_preset_that_this_machine_cannot_hold_is_refused(preset, devices, said):
+    with pytest.raises(UserError, match=said):
+        fitted(load_preset(preset), devices)
+
+
+def test_our_presets_take_the_gpus_there_are_and_other_files_are_taken_at_their_word(tmp_path):
+    assert fitted(load_preset("zero3"), devices=3) == 3
+    assert fitted(load_preset("cpu2"), devices=3) == 2
+    mine = tmp_path / "mine.yaml"
+    mine.write_text((PRESETS / "ddp.yaml").read_text())
+    with pytest.raises(UserError, match="asks for 8 processes, this machine has 2 GPUs: set num_processes to 2"):
+        fitted(load_preset(str(mine)), devices=2)
+    mine.write_text("- no\n- preset\n")
+    with pytest.raises(UserError, match="is no accelerate file"):
+        load_preset(str(mine))
+
+
+def test_a_silent_fallback_to_another_engine_is_an_error(monkeypatch):
+    import torch
+
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")
+    with pytest.raises(UserError, match="told to train with deepspeed zero-3, but the model runs under one process"):
+        check_engine(torch.nn.Linear(1, 1))
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "false")
+    assert check_engine(torch.nn.Linear(1, 1)) == "one process"
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["run", "smoke", "--accelerate", "zero9"], "there is no accelerate preset 'zero9'"),
+        (
+            ["run", "smoke", "--accelerate", "cpu2", "grpo.prompts_per_step=3", "grpo.num_generations=3"],
+            "do not divide",
+        ),
+        (
+            ["launch", "smoke", "--nodes", "3", "--gpus", "7"],
+            "do not divide among 21 processes: use examples_per_step 21",
+        ),
+        (["launch", "smoke", "--nodes", "0"], "--nodes must be at least 1, got 0"),
+        (
+            ["launch", "smoke", "grpo.use_vllm=true", "grpo.vllm_mode=server"],
+            "takes a machine of its own: use --nodes 2 or more",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(lab, arguments, said):
+    result = lab(*arguments)
+    assert result.returncode == 2
+    assert said in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_the_commands_of_two_machines(lab):
+    result = lab("launch", "smoke", "grpo.max_steps=5", "--nodes", "2", "--gpus", "4", "--host", "10.0.0.1")
+    assert "2 × 4 GPUs train under zero3" in result.stdout
+    assert "128 rows a step, each ≤ 4 tokens = 8 processes × 16 rows × 1 accumulation" in result.stdout
+    assert "an estimate in GiB" in result.stdout
+    first, second = (line for line in result.stdout.splitlines() if line.startswith("accelerate launch"))
+    assert first.replace("--machine_rank 0", "--machine_rank 1") == second
+    for option in ("--num_processes 8", "--num_machines 2", "--main_process_ip 10.0.0.1", "run smoke grpo.max_steps=5"):
+        assert option in first
+
+
+SRUN = """#!/bin/bash
+while [[ $1 == --* ]]; do shift; done
+SLURM_PROCID=0 exec "$@"
+"""
+
+
+@pytest.mark.slow
+def test_a_preempted_slurm_job_queues_again_and_resumes(tmp_path, lab):
+    """The batch file under bash, with stand-ins for srun and scontrol: SIGTERM in training, then its second start."""
+    import os
+    import signal
+    import time
+
+    (tmp_path / "srun").write_text(SRUN)
+    (tmp_path / "scontrol").write_text(f'#!/bin/bash\necho "$@" >> {tmp_path}/scontrol.log\n')
+    for stand_in in ("srun", "scontrol"):
+        (tmp_path / stand_in).chmod(0o755)
+    settings = ["output=runs", "eval.base=false", "eval.n=8", "grpo.max_steps=2000", "sft=null"]
+    written = lab(
+        "launch", "smoke", *settings, "--nodes", "1", "--gpus", "2", "--preset", "cpu2", "--slurm", cwd=tmp_path
+    )
+    assert written.returncode == 0 and "sbatch smoke.sbatch" in written.stdout
+    assert lab("launch", "smoke", "--slurm", cwd=tmp_path).returncode == 2  # it would be overwritten
+    root = str(Path(__file__).parent.parent)
+    environment = os.environ | {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n0", "PYTHONPATH": root}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    job = subprocess.Popen(["bash", "smoke.sbatch"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    for _ in range(2400):
+        if any(file.read_text().count("\n") > 3 for file in tmp_path.glob("runs/slurm-7/*/*/metrics.jsonl")):
+            break
+        time.sleep(0.05)
+    job.send_signal(signal.SIGTERM)
+    _, said = job.communicate(timeout=120)
+    assert "requeue 7" in (tmp_path / "scontrol.log").read_text(), said
+    (run,) = tmp_path.glob("runs/slurm-7/*/*/")
+    mark = next(run.glob("grpo/checkpoint-*/complete.json"))
+    assert json.loads(mark.read_text())["processes"] == 2
+    assert f"lab resume {run}" in said or "goes on" in said
+
+
+def test_the_estimate_divides_what_zero_divides():
+    shape = Shape(parameters=10**9, layers=16, hidden=2048, intermediate=8192, vocabulary=128_000, key_values=1024)
+    plan = BatchPlan(prompts=8, answers=8, processes=8, micro_batch=8, accumulation=1, tokens=1024)
+    ddp, zero1, zero2, zero3 = (estimate(shape, plan, zero_stage=stage) for stage in range(4))
+    assert (ddp.weights, ddp.gradients, ddp.optimizer) == (4e9, 4e9, 8e9)
+    assert (zero1.weights, zero1.gradients, zero1.optimizer) == (2e9, 2e9, 12e9 / 8)
+    assert (zero2.weights, zero2.gradients) == (2e9, 2e9 / 8)
+    assert (zero3.weights, zero3.gradients) == (2e9 / 8, 2e9 / 8)
+    offloaded = estimate(shape, plan, zero_stage=3, offload=True)
+    assert offloaded.optimizer == 0 and offloaded.offloaded == zero3.optimizer + zero3.weights
+    assert ddp.logits == 3 * 4 * 8 * 1024 * 128_000  # what runs small models out of memory
+    assert estimate(shape, plan, checkpointing=True).activations < ddp.activations / 4
+    assert estimate(shape, plan, lora_rank=8).total < ddp.total - 10e9
+
+
+def test_the_shape_is_that_of_the_model(tiny):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    shape = read_shape(tiny)
+    assert shape.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert shape.vocabulary == model.config.vocab_size
+
+
+def test_the_plan_counts_tokens_of_the_task():
+    experiment = load_experiment("smoke")
+    from lab.cluster import plan
+
+    assert plan(experiment, "smoke", [], "ddp", 1, 2).batches()["grpo"].tokens == 4
