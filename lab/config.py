@@ -46,6 +46,7 @@ class Grpo:
     prompts_per_step: int | None = None  # groups of one optimizer step; 8 unless told
     prompts: int | None = None  # distinct prompts to train on; as many as the steps take unless told
     shared_prefix: bool = True  # compute each prompt once for all its answers; false: plain TRL
+    dynamic_sampling: int = 0  # rounds of other prompts in place of groups that all earn the same (DAPO); 0: off
     unscorable_share: float = 0.05  # of the answers, above which the run stops and shows them
     reward_seconds: float = 2.5  # an answer's deadline in the scoring workers
     reward_budget: float = 60.0  # a batch's
@@ -310,4 +311,6 @@ def _check_stage(experiment: Experiment, stage: str) -> None:
         number = getattr(getattr(experiment, stage), name, None)
         if number is not None and number < 1:
             raise UserError(f"{stage}.{name} must be at least 1, got {number}")
+    if experiment.grpo and experiment.grpo.dynamic_sampling < 0:
+        raise UserError(f"grpo.dynamic_sampling must be at least 0, got {experiment.grpo.dynamic_sampling}")
     experiment.plan(stage)

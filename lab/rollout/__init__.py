@@ -7,4 +7,5 @@ generation.py  answers to each prompt from one prefill; finished answers leave t
 weights.py     the weights in a layout that decoding on a CPU reads faster
 sampling.py    the next token: temperature, top-k, top-p, min-p
 trainer.py     SharedPrefixTrainer: TRL's GRPOTrainer with these in place of its generation and log-probabilities
+dynamic.py     DynamicSampling: other prompts in place of groups whose answers all earn the same
 """

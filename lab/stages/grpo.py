@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lab.config import Experiment
+from lab.config import Experiment, Grpo
 from lab.distributed import is_main
 from lab.progress import LiveLine
 from lab.render import Renderer
@@ -29,9 +29,7 @@ def grpo(
 ) -> Path:
     """Trains `model` against the tasks' rewards; returns the checkpoint's folder, RUN/grpo."""
     from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
-
-    from lab.rollout.trainer import SharedPrefixTrainer
+    from trl import GRPOConfig
 
     folder = run.folder("grpo")
     table = RewardTable(tasks, rows, renderer, scorer)
@@ -44,7 +42,7 @@ def grpo(
     }
     prompts = [renderer.prompt(tasks[row["task"]].messages(row)) for row in rows]
     trainer = built(
-        SharedPrefixTrainer if experiment.grpo.shared_prefix else GRPOTrainer,
+        trainer_kind(experiment.grpo),
         model=model,
         args=built(GRPOConfig, **arguments),
         # Rows stay Python objects on this side: a round trip through Arrow would change some (tuples, mixed types).
@@ -59,6 +57,19 @@ def grpo(
         off = dict.fromkeys(("generation", "update"), "TRL: grpo.shared_prefix is false")
         run.record_stage("grpo", computed_by=getattr(trainer, "paths", off))
     return folder
+
+
+def trainer_kind(settings: Grpo) -> type:
+    """TRL's GRPOTrainer, with what the experiment adds to it."""
+    from trl import GRPOTrainer
+
+    from lab.rollout.dynamic import DynamicSampling
+    from lab.rollout.trainer import SharedPrefixTrainer
+
+    kind = SharedPrefixTrainer if settings.shared_prefix else GRPOTrainer
+    if settings.dynamic_sampling:
+        kind = type(kind.__name__, (DynamicSampling, kind), {"rounds": settings.dynamic_sampling})
+    return kind
 
 
 class RewardTable:
