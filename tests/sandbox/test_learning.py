@@ -11,7 +11,7 @@ MARGIN = 0.10  # fixed beforehand: what GRPO must add to SFT's held-out accuracy
 def test_grpo_on_programs_learns_what_sft_did_not(lab, tmp_path):
     done = lab(
         "run", "smoke", "task=programs", f"output={tmp_path}", "sft.demonstrations=1400", "sft.examples_per_step=16",
-        "eval.base=false", "grpo.max_steps=25", cwd=tmp_path, timeout=900,
+        "eval.base=false", "grpo.max_steps=60", cwd=tmp_path, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (summary,) = tmp_path.glob("smoke/*/summary.json")
