@@ -18,6 +18,8 @@ def export(path: str | Path, to: str | Path, checkpoint: str = "", push: str = "
     LoRA is merged, ZeRO's shards are put together in float32, on the CPU. `push` is a hub id to upload the folder to.
     Raises UserError where there is nothing to export or the folder is taken.
     """
+    from lab.stages.training import quiet_libraries
+
     run, target = Run.open(path), Path(to).expanduser()
     if target.exists() and any(target.iterdir()):
         raise UserError(f"{target} exists and is not empty: give a new folder, nothing is overwritten")
@@ -25,12 +27,13 @@ def export(path: str | Path, to: str | Path, checkpoint: str = "", push: str = "
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as half:
         half = Path(half)
-        if (source / "adapter_config.json").is_file():
-            _merge_adapter(run, source, half)
-        elif any(source.glob("global_step*")):
-            _gather_shards(source, half)
-        else:
-            _copy(source, half, BESIDE_WEIGHTS)
+        with quiet_libraries():
+            if (source / "adapter_config.json").is_file():
+                _merge_adapter(run, source, half)
+            elif any(source.glob("global_step*")):
+                _gather_shards(source, half)
+            else:
+                _copy(source, half, BESIDE_WEIGHTS)
         _copy(source, half, TOKENIZER)
         _copy(source, half, ("chat_template.jinja",))
         for name in ("config.yaml", "provenance.json"):

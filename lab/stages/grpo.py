@@ -7,6 +7,7 @@ from pathlib import Path
 from lab.config import Experiment, Grpo
 from lab.distributed import is_main
 from lab.progress import LiveLine
+from lab.pulse import Pulse
 from lab.render import Renderer
 from lab.runs import Run
 from lab.scoring import Scorer
@@ -32,7 +33,8 @@ def grpo(
     from trl import GRPOConfig
 
     folder = run.folder("grpo")
-    table = RewardTable(tasks, rows, renderer, scorer)
+    pulse = Pulse(run)
+    table = RewardTable(tasks, rows, renderer, scorer, pulse)
     longest = max(task.max_tokens for task in tasks.values())
     arguments = {"max_completion_length": longest} | trainer_arguments(experiment, "grpo", folder)
     arguments |= {
@@ -52,7 +54,7 @@ def grpo(
         peft_config=lora_config(experiment),
         callbacks=[Recorder("grpo", run, line)],
     )
-    fit(trainer, renderer.tokenizer, folder, run, stop)
+    fit(trainer, renderer.tokenizer, folder, run, stop, pulse)
     if is_main():
         off = dict.fromkeys(("generation", "update"), "TRL: grpo.shared_prefix is false")
         run.record_stage("grpo", computed_by=getattr(trainer, "paths", off))
@@ -79,8 +81,16 @@ class RewardTable:
     of counting the missing reward as 0. Columns of other tasks are None for a row, and so never score it.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], rows: Sequence[Row], renderer: Renderer, scorer: Scorer):
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        rows: Sequence[Row],
+        renderer: Renderer,
+        scorer: Scorer,
+        pulse: Pulse | None = None,
+    ):
         self.tasks, self.rows, self.renderer, self.scorer = tasks, rows, renderer, scorer
+        self._note = pulse.note if pulse else lambda *_: None
         self.columns = [Column(self, task, name) for task in tasks.values() for name in task.rewards]
         self._batch: tuple[list, list[Graded]] | None = None
 
@@ -97,7 +107,9 @@ class RewardTable:
                 )
                 for ids, row in zip(completion_ids, rows, strict=True)
             ]
+            self._note("scoring answers, the first to", str(dict(rows[0])))
             graded = self.scorer.grade(responses, rows)
+            self._note("past its rewards")
             self._batch = (completion_ids, graded)
             self._log(graded, rows, responses, log_extra, log_metric)
         return self._batch[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lab.config import Experiment
 from lab.progress import LiveLine
+from lab.pulse import Pulse
 from lab.render import Renderer
 from lab.runs import Run
 from lab.stages.recorder import Recorder
@@ -37,7 +38,7 @@ def sft(
         peft_config=lora_config(experiment),
         callbacks=[Recorder("sft", run, line)],
     )
-    return fit(trainer, renderer.tokenizer, folder, run, stop)
+    return fit(trainer, renderer.tokenizer, folder, run, stop, Pulse(run))
 
 
 def training_row(task: Task, row: Row, renderer: Renderer) -> dict[str, list[int]]:

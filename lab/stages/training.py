@@ -11,6 +11,7 @@ from lab.config import Experiment
 from lab.defaults import SET_BY_THE_LAB
 from lab.distributed import check_engine, is_main, machine_arguments, release_engine, world_size
 from lab.errors import UserError
+from lab.pulse import Pulse
 from lab.runs import Run
 from lab.stages.saving import full_disk_told, save_checkpoint
 from lab.stop import Stop
@@ -62,7 +63,7 @@ def lora_config(experiment: Experiment):
     return built(LoraConfig, **{"task_type": "CAUSAL_LM"} | experiment.lora)
 
 
-def fit(trainer, tokenizer, folder: Path, run: Run, stop: Stop) -> Path:
+def fit(trainer, tokenizer, folder: Path, run: Run, stop: Stop, pulse: Pulse) -> Path:
     """Trains to the end, from the newest whole checkpoint where there is one; returns `folder` with the result.
 
     The run's metrics after that checkpoint are dropped: its steps are taken again, with the same numbers. Raises
@@ -83,10 +84,11 @@ def fit(trainer, tokenizer, folder: Path, run: Run, stop: Stop) -> Path:
     if start:
         restore(trainer, start)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(engine_check(trainer, run))
+    trainer.add_callback(engine_check(trainer, run, pulse))
     trainer.add_callback(Keeper(trainer, limit, stop, steps_between_generations(trainer)))
     with stop.at_step_ends():
-        with library_objections(type(trainer).__name__, (ImportError,)), full_disk_told(checkpoints):
+        objections = library_objections(type(trainer).__name__, (ImportError,))
+        with objections, full_disk_told(checkpoints), pulse.lost_ranks_named():
             trainer.train(resume_from_checkpoint=str(start) if start else None)
         if trainer.state.global_step >= trainer.state.max_steps:
             save_checkpoint(trainer, tokenizer, folder)
@@ -104,8 +106,8 @@ def steps_between_generations(trainer) -> int:
     return max(1, generation * trainer.num_iterations // trainer.args.gradient_accumulation_steps)
 
 
-def engine_check(trainer, run: Run):
-    """A callback that, as training begins, refuses another engine than the launcher's and notes the one in use."""
+def engine_check(trainer, run: Run, pulse: Pulse):
+    """A callback that refuses another engine than the launcher's, and notes the one in use and each step's begin."""
     from transformers import TrainerCallback
 
     class EngineCheck(TrainerCallback):
@@ -113,6 +115,10 @@ def engine_check(trainer, run: Run):
             engine = check_engine(trainer.model_wrapped)
             if is_main():
                 run.add_provenance(engine=engine)
+
+        def on_step_begin(self, args, state, control, **kwargs):
+            pulse.step = state.global_step
+            pulse.note("in its step")
 
     return EngineCheck()
 

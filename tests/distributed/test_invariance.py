@@ -9,6 +9,7 @@ difference measured was 1 % of what a weight can move (steps × learning rate), 
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +88,29 @@ def test_a_zero3_result_loads_in_plain_transformers(trained):
     model, info = AutoModelForCausalLM.from_pretrained(run.path / "grpo", output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_zero3_shards_become_one_folder_without_an_accelerator(trained, lab, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    run = trained("cpu2_zero3")
+    exported = lab("export", run.path, "--to", tmp_path / "model", "--checkpoint", "sft/trainer/checkpoint-3")
+    assert exported.returncode == 0, exported.stderr
+    weights, expected = load_file(tmp_path / "model" / "model.safetensors"), run.weights("sft")
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+@pytest.mark.slow
+def test_a_stuck_rank_ends_the_job_within_the_time_limit_and_is_named(accelerated, experiment, tmp_path):
+    limits = ["grpo.ddp_timeout=15", "grpo.reward_budget=10"]
+    job = accelerated(
+        "cpu2",
+        *("grpo", experiment, f"output={tmp_path}", *limits),
+        script=Path(__file__).parent / "fixed_sampler.py",
+        GRADED=str(tmp_path / "graded"),
+        STUCK="1 1",  # rank 1 sleeps for ten minutes: the test's own limit is five
+    )
+    assert job.returncode != 0
+    assert "lab: rank 1 was lost or is stuck" in job.stderr and "in step 2" in job.stderr
