@@ -11,6 +11,7 @@ from lab.errors import UserError
 from lab.launch import Preset, command, load_preset
 from lab.memory import planned
 from lab.plan import BatchPlan
+from lab.vllm import check_settings
 
 PORT = 29500
 
@@ -125,7 +126,9 @@ def plan(
             "grpo.vllm_mode=colocate"
         )
     job = Job(experiment, ["run", config, *overrides], load_preset(preset), nodes, gpus, servers, host)
-    job.batches()  # what does not divide is refused here
+    batches = job.batches()  # what does not divide is refused here
+    if "grpo" in batches:
+        check_settings(experiment, job.processes, batches["grpo"].tokens)
     return job
 
 

@@ -80,6 +80,10 @@ def test_a_silent_fallback_to_another_engine_is_an_error(monkeypatch):
             ["launch", "smoke", "grpo.use_vllm=true", "grpo.vllm_mode=server"],
             "takes a machine of its own: use --nodes 2 or more",
         ),
+        (["launch", "smoke", "grpo.use_vllm=true", "grpo.vllm_tensor_parallel_size=3"], "it may be 1, 2, 4, 8"),
+        (["launch", "smoke", "grpo.use_vllm=true", "grpo.vllm_max_model_length=4"], "leaves no room for a prompt"),
+        (["launch", "smoke", "grpo.use_vllm=true", "grpo.vllm_gpu_memory_utilization=1.5"], "below 1, got 1.5"),
+        (["launch", "smoke", "grpo.use_vllm=true", "grpo.vllm_mode=serve"], "vllm_mode must be 'server' or 'colocate'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(lab, arguments, said):
@@ -168,3 +172,24 @@ def test_the_plan_counts_tokens_of_the_task():
     from lab.cluster import plan
 
     assert plan(experiment, "smoke", [], "ddp", 1, 2).batches()["grpo"].tokens == 4
+
+
+def test_absent_vllm_is_told_with_how_to_install_it(lab, tmp_path):
+    import importlib.util
+
+    assert importlib.util.find_spec("vllm") is None, "this test is for machines without vLLM"
+    result = lab("grpo", "smoke", "grpo.use_vllm=true", f"output={tmp_path}")
+    assert result.returncode == 2
+    assert "pip install 'reasoning-lab[vllm]'" in result.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_vllm_server_gets_a_machine_and_a_command(lab):
+    settings = ["grpo.use_vllm=true", "grpo.vllm_mode=server", "grpo.vllm_tensor_parallel_size=2"]
+    result = lab("launch", "smoke", *settings, "--nodes", "2", "--gpus", "4")
+    assert "1 × 4 GPUs train under zero3, 1 more for vLLM" in result.stdout
+    assert "trl vllm-serve --model" in result.stdout and "--tensor-parallel-size 2" in result.stdout
+    script = lab("launch", "smoke", *settings, "--nodes", "2", "--gpus", "4", "--slurm", "--dry-run").stdout
+    script = script[script.index("#!/bin/bash") :]
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+    assert "srun --relative=1 --nodes=1" in script and '"$VLLM"' in script

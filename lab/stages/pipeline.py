@@ -17,6 +17,7 @@ from lab.runs import Run, provenance, size_in_bytes
 from lab.scoring import Scorer, check_budget
 from lab.stop import Stop, Stopped, stop_on_sigterm
 from lab.task import TRAIN, Task
+from lab.vllm import check_installed, check_settings
 
 
 @dataclass
@@ -44,6 +45,9 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
 
     tasks = load_tasks(experiment)
     check_trainable(experiment, tasks, stages)
+    if "grpo" in stages:
+        check_settings(experiment, world_size(), max(task.max_tokens for task in tasks.values()))
+        check_installed(experiment)
     checkpoint = experiment.model.checkpoint
     resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
     start_processes(process_timeout(experiment))
