@@ -171,8 +171,9 @@ class Decoding:
         self.own = {layer: [x[rows] for x in pair] for layer, pair in self.own.items()}
         used, prompt_of = self.prompt_of[rows].unique(return_inverse=True)
         if len(used) < len(self.lengths):
-            self.cache = {layer: [x[used] for x in pair] for layer, pair in self.cache.items()}
             self.lengths = self.lengths[used]
+            longest = int(self.lengths.max())
+            self.cache = {layer: [x[used, :, :longest] for x in pair] for layer, pair in self.cache.items()}
         self.begin(prompt_of)
 
     def advance(self, model, tokens: torch.Tensor) -> torch.Tensor:
