@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from rewards._math_forms import is_literal, undone
-from rewards._math_reader import Node
+from rewards._math_tree import Node
 from rewards._math_sets import FLIPPED, real_set, same
 from rewards._math_values import Refused, close, exact, precise, quick, symbols
 

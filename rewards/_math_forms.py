@@ -3,7 +3,7 @@
 from fractions import Fraction
 from itertools import combinations
 
-from rewards._math_reader import Node
+from rewards._math_tree import Node
 from rewards._math_values import exact, quick, symbols
 
 MAX_TERMS = 200

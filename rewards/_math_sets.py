@@ -2,7 +2,7 @@
 
 from functools import cmp_to_key
 
-from rewards._math_reader import Node
+from rewards._math_tree import Node
 from rewards._math_values import Refused, close, precise, symbols
 
 INFINITY = float("inf")

@@ -4,7 +4,7 @@ import cmath
 import math
 from fractions import Fraction
 
-from rewards._math_reader import Node
+from rewards._math_tree import Node
 
 DIGITS = 60
 MAX_BITS = 20_000  # of an exact numerator or denominator

@@ -8,8 +8,9 @@ from lab import Score, reward
 from lab.response import region_contents
 from rewards._math_compare import equal, value_of
 from rewards._math_forms import is_literal
-from rewards._math_reader import Node, number, read
+from rewards._math_reader import read
 from rewards._math_tokens import Unreadable, tokens
+from rewards._math_tree import Node, number
 from rewards._math_units import DENIALS, Unit, read_unit
 from rewards._math_values import exact
 

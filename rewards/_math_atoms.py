@@ -1,0 +1,255 @@
+"""The parts of a mathematical answer that stand by themselves: symbols, macros, functions, brackets, matrices."""
+
+from fractions import Fraction
+
+from rewards._math_tokens import FUNCTIONS, Token, Unreadable
+from rewards._math_tree import Node, number
+
+MATRICES = {"pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"}
+NAMED_THINGS = {"angle", "triangle", "measuredangle"}  # \angle ABC = 40
+CONSTANTS = {"pi": "pi", "infty": "inf"}
+
+
+class Atoms:
+    """The half of the reader below products and sums; `sum` and `statements` are the other half's."""
+
+    def __init__(self, found: list[Token]):
+        self.tokens, self.at = found, 0
+        self.depth = self.bars = self.sets = 0  # how deep we are; in |…| and in {…}, where | and : mean something else
+
+    # ---- looking at tokens
+
+    def peek(self, ahead: int = 0) -> Token:
+        return self.tokens[self.at + ahead] if self.at + ahead < len(self.tokens) else Token("end of text", None)
+
+    def take(self) -> Token:
+        if self.at >= len(self.tokens):
+            raise Unreadable("the text ends too early")
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def sees(self, *values: str, kinds=("op", "command")) -> bool:
+        return self.peek().kind in kinds and self.peek().value in values
+
+    def skip(self, *values: str) -> bool:
+        seen = self.sees(*values)
+        self.at += seen
+        return seen
+
+    def expect(self, *values: str) -> None:
+        if not self.skip(*values):
+            raise Unreadable(f"{values[0]!r} was due, got {self.peek().value!r}")
+
+    def joiner(self) -> str | None:
+        """A separator of list items: "," or "and" / "or"; None where there is none."""
+        token = self.peek()
+        if token.kind == "op" and token.value in (",", ";"):
+            following = self.peek(1)
+            word = str(following.value).lower() if following.kind in ("text", "word") else ""
+            return word if word in ("and", "or") else ","
+        if token.kind in ("text", "word") and str(token.value).strip(" ,").lower() in ("and", "or"):
+            return str(token.value).strip(" ,").lower()
+        return {"vee": "or", "wedge": "and"}.get(token.value) if token.kind == "command" else None
+
+    # ---- atoms
+
+    def atom(self) -> Node:
+        token = self.take()
+        if token.kind == "num":
+            if self.sees("_"):
+                return self.based(token)
+            return number(token.value)
+        if token.kind == "name":
+            return self.named(str(token.value))
+        if token.kind == "text" and len(token.value) == 1 and token.value.isalpha():
+            return Node("text", data=token.value)
+        if token.kind == "field":
+            return Node("field", data=token.value)
+        if token.kind == "env":
+            return self.matrix(token.value)
+        if token.kind == "command":
+            return self.command(str(token.value))
+        if token.kind == "op" and token.value in _OPENERS:
+            return getattr(self, _OPENERS[token.value])()
+        raise Unreadable(f"{token.value!r} where a value was due")
+
+    def named(self, name: str) -> Node:
+        if self.skip("_"):
+            index = [self.take()]
+            if index[0].value == "{":
+                while not self.sees("}"):
+                    index.append(self.take())
+                self.take()
+            name += "_" + "".join(str(token.raw or token.value) for token in index if token.value != "{")
+        return _symbol(name)
+
+    def based(self, token: Token) -> Node:
+        self.expect("_")
+        base = self.argument(whole=True)
+        if base.kind != "num" or not token.raw.isdigit():
+            raise Unreadable("a subscript on a number")
+        return Node("based", (base,), token.raw.lstrip("0"))
+
+    def command(self, name: str) -> Node:
+        if name in NAMED_THINGS:
+            return Node("sym", data=name)
+        if name in CONSTANTS:
+            return Node("const", data=CONSTANTS[name])
+        if name in FUNCTIONS:
+            return self.call(name)
+        if name not in FACTORS:
+            raise Unreadable(f"\\{name}")
+        return getattr(self, FACTORS[name])()
+
+    def fraction(self) -> Node:
+        return Node("div", (self.argument(), self.argument()))
+
+    def binomial(self) -> Node:
+        return Node("call", (self.argument(), self.argument()), "binom")
+
+    def square_root(self) -> Node:
+        degree = number(2)
+        if self.skip("["):
+            degree = self.sum()
+            self.expect("]")
+        if self.peek().kind == "num" and len(self.peek().raw) > 1:
+            raise Unreadable("a root over one digit of several")
+        return Node("root", (self.argument(), degree))
+
+    def plain_root(self) -> Node:
+        return Node("root", (self.argument(whole=True), number(2)))
+
+    def empty(self) -> Node:
+        return Node("empty")
+
+    def angle(self) -> Node:
+        items = self.statements()
+        self.expect("rangle")
+        return Node("tuple", items.parts if items.kind == "list" else (items,))
+
+    def floor(self) -> Node:
+        return self.enclosed("floor", "rfloor")
+
+    def ceiling(self) -> Node:
+        return self.enclosed("ceil", "rceil")
+
+    def enclosed(self, name: str, closing: str) -> Node:
+        inner = self.sum()
+        self.expect(closing)
+        return Node("call", (inner,), name)
+
+    def call(self, name: str) -> Node:
+        base = exponent = None
+        if self.skip("_"):
+            base = self.argument(whole=True)
+        if self.skip("^"):
+            exponent = self.argument(sign=True, whole=True)
+        if name in ("max", "min", "gcd", "lcm"):
+            arguments = self.atom()
+            node = Node("call", arguments.parts if arguments.kind in ("tuple", "set") else (arguments,), name)
+        else:
+            node = self.function(name, base, inverse=exponent in (number(-1), Node("neg", (number(1),))))
+        if exponent is None or node.data.startswith("arc") and not name.startswith("arc"):
+            return node
+        return Node("pow", (node, exponent))
+
+    def function(self, name: str, base: Node | None, inverse: bool) -> Node:
+        argument = self.function_argument()
+        if inverse and name in ("sin", "cos", "tan"):
+            name = f"arc{name}"
+        if base is not None and name != "log":
+            raise Unreadable(f"a subscript on {name}")
+        name = {"lg": "log10"}.get(name, name)
+        return Node("call", (argument,) if base is None else (argument, base), name)
+
+    def function_argument(self) -> Node:
+        if self.sees("(", "[", "{", "|"):
+            return self.atom()
+        factors = [self.power()]
+        while self.starts_factor() and not (self.peek().value in FUNCTIONS or self.sees("(", "[", "|")):
+            factors.append(self.power())
+        return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
+
+    # ---- brackets
+
+    def group(self) -> Node:
+        inner = self.statements()
+        self.expect("}")
+        return inner
+
+    def parenthesis(self) -> Node:
+        items = self.statements()
+        parts = items.parts if items.kind == "list" else (items,)
+        if self.skip("]") and len(parts) == 2:
+            return Node("interval", parts, (False, True))
+        self.expect(")")
+        return Node("tuple", parts) if len(parts) > 1 else parts[0]
+
+    def square_bracket(self) -> Node:
+        opened_first = self.at == 1
+        items = self.statements()
+        parts = items.parts if items.kind == "list" else (items,)
+        if self.skip(")") and len(parts) == 2:
+            return Node("interval", parts, (True, False))
+        self.expect("]")
+        alone = opened_first and self.at == len(self.tokens)
+        if len(parts) == 1 and (not alone or parts[0].kind == "matrix"):
+            return parts[0]
+        return Node("bracket", parts)
+
+    def braces(self) -> Node:
+        if self.skip("set}"):
+            return Node("empty")
+        self.bars, self.sets = self.bars + 1, self.sets + 1
+        items = self.statements()
+        self.bars, self.sets = self.bars - 1, self.sets - 1
+        if self.skip("|", ":"):
+            return self.builder(items)
+        self.expect("set}")
+        return Node("set", items.parts if items.kind == "list" else (items,))
+
+    def builder(self, items: Node) -> Node:
+        """A set-builder: {x | x > 3} is its condition."""
+        condition = self.statements()
+        self.expect("set}")
+        real = items.kind == "sym" or (items.data == ("in",) and items.parts[1] == Node("field", data="R"))
+        if not real or condition.kind not in ("rel", "list"):
+            raise Unreadable("a set-builder")
+        return condition
+
+    def bar(self) -> Node:
+        self.bars += 1
+        inner = self.sum()
+        self.expect("|")
+        self.bars -= 1
+        return Node("call", (inner,), "abs")
+
+    def matrix(self, name: str) -> Node:
+        if name not in MATRICES:
+            raise Unreadable(f"the environment {name}")
+        rows, row = [], []
+        while True:
+            row.append(self.sum())
+            if self.skip("&"):
+                continue
+            rows.append(row)
+            row = []
+            if self.skip("newline") and self.peek().kind != "end":
+                continue
+            if self.take().kind != "end":
+                raise Unreadable("a matrix without its end")
+            break
+        if len({len(row) for row in rows}) != 1:
+            raise Unreadable("a ragged matrix")
+        return Node("matrix", tuple(cell for row in rows for cell in row), (len(rows), len(rows[0])))
+
+
+FACTORS = {
+    "frac": "fraction", "sqrt": "square_root", "surd": "plain_root", "binom": "binomial", "lfloor": "floor",
+    "lceil": "ceiling", "emptyset": "empty", "langle": "angle",
+}  # fmt: skip
+_OPENERS = {"(": "parenthesis", "[": "square_bracket", "{": "group", "{set": "braces", "|": "bar"}
+
+
+def _symbol(name: str) -> Node:
+    return Node("const", data=name) if name in ("e", "i") else Node("sym", data=name)
