@@ -59,7 +59,11 @@ def test_rewards_by_module_function_and_file(file):
 
 @pytest.mark.parametrize(
     "spec, said",
-    [("arithmetc", "did you mean 'arithmetic'"), ("zzz", "there are arc_challenge"), ("no/such.py", "there is no file")],
+    [
+        ("arithmetc", "did you mean 'arithmetic'"),
+        ("zzz", "there are arc_challenge"),
+        ("no/such.py", "there is no file"),
+    ],
 )
 def test_an_unknown_task_names_what_there_is(spec, said):
     with pytest.raises(UserError, match=said):
