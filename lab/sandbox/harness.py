@@ -34,19 +34,28 @@ def resolve(namespace: dict, entry_point: str):
     return found
 
 
-def run(request_descriptor: int, answer_descriptor: int) -> int:
-    """Runs the request ({"program", "entry_point", "calls"}) and returns the exit status.
-
-    Answers, one JSON text a line: {"failed": …} where the program did not load, else one {"value": …} or {"error": …} a
-    call. Without an entry point the program runs as a script and answers nothing unless it failed.
-    """
+def serve(request_descriptor: int, answer_descriptor: int) -> int:
+    """`run` with the request and the answers in descriptors."""
     request = json.loads(read_all(request_descriptor))
-    entry_point = request["entry_point"]
     answers = os.fdopen(answer_descriptor, "w", encoding="ascii")
 
-    def answer(**what) -> None:
-        answers.write(json.dumps(what) + "\n")
+    def write(line: str) -> None:
+        answers.write(line)
         answers.flush()  # at once: a later call may hang, and this one keeps its answer
+
+    return run(request, write)
+
+
+def run(request: dict, write) -> int:
+    """Runs the request ({"program", "entry_point", "calls"}) and returns the exit status.
+
+    Answers by `write`, one JSON text a line: {"failed": …} where the program did not load, else one {"value": …} or
+    {"error": …} a call. Without an entry point the program runs as a script and answers nothing unless it failed.
+    """
+    entry_point = request["entry_point"]
+
+    def answer(**what) -> None:
+        write(json.dumps(what) + "\n")
 
     # A script's `if __name__ == "__main__"` runs; that of a module whose function is called does not.
     name = "program" if entry_point else "__main__"
@@ -77,9 +86,9 @@ def run(request_descriptor: int, answer_descriptor: int) -> int:
 def finish(status) -> int:
     """What the interpreter would do at a script's end: wait for its threads, call its exit functions, flush."""
     import atexit
-    import threading
 
-    threading._shutdown()
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -89,7 +89,7 @@ class Server:
             os.write(started, b"+")
             os.close(ruleset)
             os.close(started)
-            status = harness.run(request, answers)
+            status = harness.serve(request, answers)
         finally:
             os._exit(status & 0xFF)
 

@@ -1,7 +1,8 @@
 """Which sandbox runs here, what it promises, and the test by which it proves itself.
 
-A (default): a fork server under rlimits, Landlock and seccomp. B: wasmtime, an extra. C: a service of the user's own.
-D: "unsafe", rlimits only, never chosen by itself. Where A and B are missing the lab refuses and names what is missing.
+A (default): a fork server under rlimits, Landlock and seccomp. B: CPython in wasmtime, an extra for where A cannot run.
+C: a service of the user's own. D: "unsafe", rlimits only, never chosen by itself. Where A and B are missing the lab
+refuses and names what is missing.
 """
 
 import importlib
@@ -19,9 +20,10 @@ from lab.sandbox import landlock, seccomp
 from lab.sandbox.client import ForkServer
 from lab.sandbox.exchange import Call, Inputs, Outputs
 from lab.sandbox.limits import Limits
+from lab.sandbox.wasm import WasmWorker, missing_packages
 
 VARIABLE = "LAB_SANDBOX"  # an environment variable, because rewards run in worker processes that inherit it
-ALLOWED = "auto, landlock, wasm, unsafe, or an adapter as module:factory"
+WORDS = ("auto", "landlock", "wasm", "unsafe")
 
 
 class Sandbox(Protocol):
@@ -79,7 +81,11 @@ TIERS = {
             "Time, memory and output are limited.",
             SPLIT,
         ),
-        ("A bug of the runtime is not covered.", SIDE_CHANNELS, "No threads and no compiled packages; another Python."),
+        (
+            "A bug of the runtime is not covered.",
+            SIDE_CHANNELS,
+            "It is another Python without threads, files and compiled packages: a program that needs them fails.",
+        ),
     ),
     "C": Tier(
         "C",
@@ -115,8 +121,15 @@ def missing() -> list[str]:
     return lacks
 
 
+def check_name(name: str) -> None:
+    """Raises UserError where no sandbox can be meant by `name`."""
+    module, colon, factory = name.partition(":")
+    if name not in WORDS and not (colon and factory.isidentifier() and all(map(str.isidentifier, module.split(".")))):
+        raise UserError(f"There is no sandbox {name!r}; allowed: {', '.join(WORDS)}, or an adapter as module:factory.")
+
+
 def open_sandbox(name: str | None = None, limits: Limits | None = None, preload: Sequence[str] = ()) -> Sandbox:
-    """The sandbox called `name`, else the one that LAB_SANDBOX names, else the best that runs here.
+    """The sandbox called `name`, else the one that LAB_SANDBOX names, else "auto": tier A, or B where A cannot run.
 
     Raises UserError, naming the missing kernel feature, where none does. "unsafe" is only ever taken by that word.
     """
@@ -129,15 +142,19 @@ def open_sandbox(name: str | None = None, limits: Limits | None = None, preload:
             return getattr(importlib.import_module(module), factory)(limits or Limits(), preload)
         except (ImportError, AttributeError) as error:
             raise UserError(f"The sandbox adapter {name!r} cannot be loaded ({error}); give module:factory.") from error
-    if name not in ("auto", "landlock"):
-        raise UserError(f"There is no sandbox {name!r}; allowed: {ALLOWED}.")
-    if lacks := missing():
-        raise UserError(
-            f"Model-written code cannot be confined here, what is missing: {'; '.join(lacks)}. "
-            f"Run on a kernel or container that has it, set {VARIABLE} to an adapter (module:factory), "
-            f"or accept the risk with {VARIABLE}=unsafe."
-        )
-    return ForkServer(limits, preload)
+    if name == "wasm":
+        return WasmWorker(limits, preload)
+    check_name(name)
+    lacks = missing()
+    if not lacks:
+        return ForkServer(limits, preload)
+    if name == "auto" and not missing_packages():
+        return WasmWorker(limits, preload)
+    raise UserError(
+        f"Model-written code cannot be confined here, what is missing: {'; '.join(lacks)}. "
+        "Run on a kernel or container that has it, install the extra with `pip install 'reasoning-lab[wasm]'`, "
+        f"set {VARIABLE} to an adapter (module:factory), or accept the risk with {VARIABLE}=unsafe."
+    )
 
 
 def provenance(sandbox: Sandbox) -> dict:
@@ -151,7 +168,7 @@ PROBES = {
     "reads a file of yours": "open({canary!r}).read()",
     "writes a file": "open({folder!r} + '/new', 'w')",
     "reads the trainer's environment": "open('/proc/{parent}/environ').read()",
-    "changes a file's mode": "import os; os.chmod({canary!r}, 0o600)",
+    "changes a file's mode": "import os; os.chmod({canary!r}, 0o606); assert os.stat({canary!r}).st_mode & 6",
     "opens a socket": "import socket; socket.create_connection(('127.0.0.1', {port}), 2)",
     "starts a process": "import os; os.fork() or os._exit(0)",
     "starts a program": "import os; os.execv('/bin/true', ['true'])",
@@ -175,10 +192,10 @@ def self_test(sandbox: Sandbox) -> dict[str, str]:
         results["runs an honest program"] = "" if adds.answers == ({"value": 3},) else f"got {adds}"
         for name, program in PROBES.items():
             outputs = sandbox.run(program.format(**facts) + "\nprint('done')", Inputs())
-            results[name] = "it could" if outputs.error is None else ""
+            results[name] = "it could" if "done" in outputs.stdout else ""
         for name, (program, expected) in BOMBS.items():
             outputs = sandbox.run(program, Inputs())
             results[name] = "" if outputs.ended == expected else f"{outputs.ended} instead of {expected}"
-        outputs = sandbox.run("x = bytearray(64 << 30)", Inputs())
+        outputs = sandbox.run("x = []\nwhile True: x.append(bytearray(1 << 24))", Inputs())
         results["takes all memory"] = "" if outputs.error and outputs.error[0] == "MemoryError" else "it could"
     return results

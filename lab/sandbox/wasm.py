@@ -1,0 +1,149 @@
+"""Tier B, the trainer's side: a worker process that holds the component, and is killed where a limit is passed.
+
+Needs nothing of the kernel, so it runs where Landlock does not. An extra: wasmtime and a CPython built for WASI.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.errors import UserError
+from lab.sandbox import wire
+from lab.sandbox.exchange import Inputs, Outputs, SandboxError, outputs, parse_answers
+from lab.sandbox.limits import Limits
+
+WORKER = Path(__file__).with_name("wasm_worker.py")
+PACKAGES = ("wasmtime", "python_guest")
+GUEST = "resources/python-sandbox.wasm"  # in the second package, which writes a cache of its own when it is imported
+START_S = 300.0  # the first start on a machine compiles the component
+KEPT = ("PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR")  # for wasmtime's cache; the component sees none of them
+
+
+def missing_packages() -> list[str]:
+    """What of tier B is not installed."""
+    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+
+
+class WasmWorker:
+    """One worker process, started at the first run, with a fresh instance a run. One run at a time.
+
+    limits: processor time and the clock end the worker, which the next run starts anew; memory is a MemoryError.
+    Raises UserError where the extra is not installed, or for `preload` and a scratch folder, which it cannot have.
+    """
+
+    tier = "B"
+
+    def __init__(self, limits: Limits | None = None, preload: Sequence[str] = ()):
+        self.limits = limits or Limits()
+        if lacks := missing_packages():
+            raise UserError(
+                f"The sandbox \"wasm\" needs {' and '.join(lacks)}: install with `pip install 'reasoning-lab[wasm]'`."
+            )
+        if preload or self.limits.scratch:
+            what = f"preload {', '.join(preload)}" if preload else "give a scratch folder"
+            raise UserError(f'The sandbox "wasm" cannot {what}: use "landlock", or a task that does without.')
+        self._lock = threading.Lock()
+        self._owner = 0  # the process that started the worker; a fork of it starts its own
+        self._finalizer = None
+
+    def __enter__(self) -> "WasmWorker":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._finalizer:
+            self._finalizer()
+        self._owner, self._finalizer = 0, None
+
+    def _start(self) -> None:
+        self.close()
+        runtime, guest = (Path(*importlib.util.find_spec(name).submodule_search_locations) for name in PACKAGES)
+        limits = json.dumps(dataclasses.asdict(self.limits))
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the worker is lost
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-B", "-X", "utf8", str(WORKER), str(guest / GUEST), limits],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True,
+            env={n: os.environ[n] for n in KEPT if n in os.environ} | {"PYTHONPATH": str(runtime.parent)},
+        )  # fmt: skip
+        self._owner, self._rest = os.getpid(), b""
+        self._finalizer = weakref.finalize(self, _stop, self._owner, self._process)
+        if self._next(time.monotonic() + START_S) != ("end", {}):
+            self.close()
+            self._errors.seek(0)
+            last = self._errors.read()[-500:].decode(errors="replace").strip().splitlines()
+            raise SandboxError(f"the sandbox did not start: {last[-1] if last else 'it said nothing'}")
+
+    def _next(self, deadline: float) -> tuple[str, object] | None:
+        """The worker's next message; None past the deadline, ("lost", None) where the worker has ended."""
+        while b"\n" not in self._rest:
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                return None
+            part = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not part:
+                return "lost", None
+            self._rest += part
+        line, self._rest = self._rest.split(b"\n", 1)
+        channel, what = json.loads(line)
+        return channel, what
+
+    def run(self, program: str, inputs: Inputs) -> Outputs:
+        """Runs `program` (Python source) on `inputs`.
+
+        Raises SandboxError when the sandbox did not start; whatever the program does is in the outputs.
+        """
+        calls = [{"args": wire.encode(list(c.args)), "kwargs": wire.encode(dict(c.kwargs))} for c in inputs.calls]
+        request = {"program": program, "entry_point": inputs.entry_point, "calls": calls, "stdin": inputs.stdin}
+        with self._lock:
+            if self._owner != os.getpid() or self._process.poll() is not None:
+                self._start()
+            began = time.monotonic()
+            try:
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+            except OSError:
+                self.close()
+                raise SandboxError("the sandbox's worker ended before it had the program") from None
+            report, written = self._collect(began + self.limits.wall_s)
+        report = {"passed": "", "exit": 0, "cpu_s": 0.0, "peak_mb": 0.0, "wall_s": time.monotonic() - began} | report
+        answers = parse_answers(bytes(written["answers"]))
+        return outputs(report, self.limits, inputs, answers, bytes(written["stdout"]), bytes(written["stderr"]))
+
+    def _collect(self, deadline: float) -> tuple[dict, dict[str, bytearray]]:
+        """How the run ended and what it wrote, capped. Past a limit the worker is ended, and with it the program."""
+        written = {channel: bytearray() for channel in ("stdout", "stderr", "answers")}
+        while message := self._next(deadline):
+            channel, what = message
+            if channel == "end":
+                return {"passed": "trap" if what.pop("trap", False) else "", **what}, written
+            if channel == "lost":
+                status = self._process.wait()
+                self.close()
+                return {"exit": status}, written
+            room = self.limits.output_bytes - len(written[channel])
+            written[channel] += what.encode("latin-1")[:room]
+            if len(what) > room:
+                self.close()
+                return {"passed": "output"}, written
+        self.close()
+        return {"passed": "timeout"}, written
+
+
+def _stop(owner: int, process: subprocess.Popen) -> None:
+    if os.getpid() == owner:  # in a forked copy of us the worker is not ours to end
+        process.kill()
+        process.wait()
+    for pipe in (process.stdin, process.stdout):
+        pipe.close()
