@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import resource
+import signal
 import time
 
 from lab.errors import UserError
@@ -27,6 +28,8 @@ def serve(lifeline: int, memory_bytes: int) -> None:
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)  # a reward may print
+    # A cluster sends SIGTERM to every process of a job: the trainer finishes its step first, and needs its scores.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # The kernel ends this process when the parent dies, even in the middle of a call that holds the GIL for hours.
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)

@@ -27,6 +27,11 @@ def test_numbers_without_a_point_are_numbers(write):
     assert load_experiment(write(BASE)).grpo.arguments["learning_rate"] == 1e-5
 
 
+def test_no_is_a_word_and_false_is_false(write):
+    experiment = load_experiment(write(BASE), ["grpo.save_strategy=no", "eval.base=false"])
+    assert experiment.grpo.arguments["save_strategy"] == "no" and experiment.eval.base is False
+
+
 def test_the_resolved_experiment_loads_to_itself(write):
     experiment = load_experiment(write(BASE + "lora: {r: 8}\n"), ["eval.n=7", "model.dtype=float32"])
     assert load_experiment(write(experiment.as_yaml())) == experiment
