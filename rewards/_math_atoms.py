@@ -1,11 +1,13 @@
 """The parts of a mathematical answer that stand by themselves: symbols, macros, functions, brackets, matrices."""
 
-from fractions import Fraction
-
 from rewards._math_tokens import FUNCTIONS, Token, Unreadable
-from rewards._math_tree import Node, number
+from rewards._math_tree import Node, is_whole, number
 
 MATRICES = {"pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"}
+BASES = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12,
+    "sixteen": 16,
+}  # fmt: skip
 NAMED_THINGS = {"angle", "triangle", "measuredangle"}  # \angle ABC = 40
 CONSTANTS = {"pi": "pi", "infty": "inf"}
 
@@ -62,7 +64,7 @@ class Atoms:
         if token.kind == "name":
             return self.named(str(token.value))
         if token.kind == "text" and len(token.value) == 1 and token.value.isalpha():
-            return Node("text", data=token.value)
+            return _symbol(token.value) if self.sees("(", "^") else Node("text", data=token.value)
         if token.kind == "field":
             return Node("field", data=token.value)
         if token.kind == "env":
@@ -85,10 +87,19 @@ class Atoms:
 
     def based(self, token: Token) -> Node:
         self.expect("_")
-        base = self.argument(whole=True)
+        base = self.named_base() or self.argument(whole=True)
         if base.kind != "num" or not token.raw.isdigit():
             raise Unreadable("a subscript on a number")
         return Node("based", (base,), token.raw.lstrip("0"))
+
+    def named_base(self) -> Node | None:
+        r"""The base in words, as in `1011_{\text{two}}`."""
+        start, braced = self.at, self.skip("{")
+        base = BASES.get(str(self.take().value).lower())
+        if base is None or (braced and not self.skip("}")):
+            self.at = start
+            return None
+        return number(base)
 
     def command(self, name: str) -> Node:
         if name in NAMED_THINGS:
@@ -174,6 +185,10 @@ class Atoms:
 
     def group(self) -> Node:
         inner = self.statements()
+        if self.sees("over", "choose"):
+            over = self.take().value == "over"
+            parts = (inner, self.statements())
+            inner = Node("div", parts) if over else Node("call", parts, "binom")
         self.expect("}")
         return inner
 
@@ -183,6 +198,8 @@ class Atoms:
         if self.skip("]") and len(parts) == 2:
             return Node("interval", parts, (False, True))
         self.expect(")")
+        if self.sees("_") and len(parts) == 1 and is_whole(parts[0]):
+            return self.based(Token("num", parts[0].data, raw=str(parts[0].data)))  # (1011)_2
         return Node("tuple", parts) if len(parts) > 1 else parts[0]
 
     def square_bracket(self) -> Node:

@@ -3,14 +3,15 @@
 from fractions import Fraction
 
 from rewards._math_forms import is_literal, undone
-from rewards._math_tree import Node
 from rewards._math_sets import FLIPPED, real_set, same
-from rewards._math_values import Refused, close, exact, precise, quick, symbols
+from rewards._math_tree import Node
+from rewards._math_values import DIGITS, Refused, close, exact, magnitude, precise, quick, symbols
 
 SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "call", "degree"}
 COLLECTIONS = {"list", "set", "empty"}
 REALS = {"interval", "tuple", "bracket", "union", "intersection", "difference", "rel", "list", "field", "empty", "set"}
 MAX_ITEMS = 200
+MAX_MAGNITUDE = 5_000  # of a constant: as many digits more are carried to tell 1000! from 1000! + 1
 NEEDED_POINTS = 4
 # Values given to symbols: an odd mix of sizes and signs, so that two different formulas meet at none of them.
 _POSITIVE = [Fraction(n, d) for n, d in ((7, 5), (29, 11), (5, 13), (13, 8), (37, 10), (8, 9), (46, 7))]
@@ -19,6 +20,7 @@ _NEGATIVE = [Fraction(n, d) for n, d in ((-9, 7), (-23, 6), (-3, 11))]
 
 def equal(gold: Node, answer: Node) -> bool:
     """Whether `answer` is `gold`, committed and evaluated. Never raises for what cannot be told: that is False."""
+    gold, answer = _as_point(gold), _as_point(answer)
     if gold.kind == answer.kind == "rel" and _relations_equal(gold, answer):
         return True
     gold_name, value = value_of(gold)
@@ -26,7 +28,7 @@ def equal(gold: Node, answer: Node) -> bool:
         gold = value
     else:
         gold_name = None
-    name, answer = value_of(answer, indexed=gold_name is None and not _has_relation(gold))
+    name, answer = value_of(answer, indexed=gold.kind == "list" or (gold_name is None and not _has_relation(gold)))
     if None not in (gold_name, name) and gold_name != name and not _interchangeable(gold_name, name, gold):
         return False
     return _equal(_expanded(gold), _expanded(answer))
@@ -42,16 +44,37 @@ def value_of(node: Node, indexed: bool = False) -> tuple[Node | None, Node]:
         if node.data == ("in",) and left.kind == "sym":
             return left, right
         if node.data[0] in "=~":
-            if _is_name(left):
+            if _is_name(left) or (_is_inverse(left) and right.kind == "matrix"):
                 return left, right
             if _is_name(right) and left.kind in SCALARS and not symbols(left):
                 return right, left
+    if node.kind == "mul" and len(node.parts) == 2 and _is_label(node.parts[0]) and node.parts[1].kind == "tuple":
+        return node.parts  # P(3, -2)
     if node.kind == "list":
         named = [value_of(part) for part in node.parts]
         names = {_base_name(name) if indexed else name for name, _ in named if name is not None}
         if len(names) == 1 and named[0][0] is not None:
-            return named[0][0], Node("list", tuple(value for _, value in named), node.data)
+            return names.pop(), Node("list", tuple(value for _, value in named), node.data)
     return None, node
+
+
+def _is_label(node: Node) -> bool:
+    return node.kind == "sym" and len(node.data) == 1 and node.data.isupper()
+
+
+def _as_point(node: Node) -> Node:
+    """`x = 3, y = -2` as `(x, y) = (3, -2)`: values of letters that follow one another in the alphabet."""
+    if node.kind != "list" or "or" in node.data or not all(p.kind == "rel" and p.data == ("=",) for p in node.parts):
+        return node
+    pairs = [part.parts for part in node.parts]
+    if not all(name.kind == "sym" and len(name.data) == 1 and value.kind in SCALARS for name, value in pairs):
+        return node
+    pairs.sort(key=lambda pair: pair[0].data)
+    codes = [ord(name.data) for name, _ in pairs]
+    if codes != list(range(codes[0], codes[0] + len(codes))):
+        return node
+    names, values = zip(*pairs, strict=True)
+    return Node("rel", (Node("tuple", names), Node("tuple", values)), ("=",))
 
 
 def _is_name(node: Node) -> bool:
@@ -121,7 +144,10 @@ def _equal(gold: Node, answer: Node) -> bool:
         return scalars_equal(gold, answer)
     if gold.kind in COLLECTIONS and not any(part.kind == "rel" for part in gold.parts):
         return _collections_equal(gold, answer)
-    if gold.kind == answer.kind in ("tuple", "bracket", "ratio", "matrix", "interval") and gold.data == answer.data:
+    if (
+        gold.kind == answer.kind in ("tuple", "bracket", "ratio", "matrix", "interval", "modulo")
+        and gold.data == answer.data
+    ):
         return len(gold.parts) == len(answer.parts) and all(map(_ends_equal, gold.parts, answer.parts))
     if gold.kind == answer.kind in ("based", "field", "text"):
         return gold == answer
@@ -178,7 +204,8 @@ def scalars_equal(gold: Node, answer: Node) -> bool:
         if right is None:
             return False
         return left == right and _written_out(gold, left, answer)
-    return _agree(gold, answer) and undone(answer) <= undone(gold)
+    agree = _agree if symbols(gold) else _constants_agree
+    return agree(gold, answer) and undone(answer) <= undone(gold)
 
 
 def _written_out(gold: Node, value: Fraction, answer: Node) -> bool:
@@ -187,8 +214,23 @@ def _written_out(gold: Node, value: Fraction, answer: Node) -> bool:
     return is_literal(answer) and not (value.denominator == 1 and answer.kind != "num")
 
 
+def _constants_agree(gold: Node, answer: Node) -> bool:
+    """Whether two constants are one: to 45 decimals, and to 45 digits where they are small, however large they are."""
+    a, b = quick(gold, {}), quick(answer, {})
+    if None not in (a, b) and abs(a - b) > 1e-6 * max(abs(a), abs(b)):
+        return False
+    try:
+        size = magnitude(precise(gold, {}))
+        if abs(size) > MAX_MAGNITUDE:
+            return False
+        a, b = (precise(node, {}, DIGITS + abs(size)) for node in (gold, answer))
+        return close(a, b, scale=min(abs(a), 1) or 1, digits=DIGITS + abs(size))
+    except Refused:
+        return False
+
+
 def _agree(gold: Node, answer: Node) -> bool:
-    """Whether two formulas have one value wherever the gold is defined: first in doubles, then to 45 digits."""
+    """Whether two formulas of symbols have one value wherever the gold is defined: first in doubles, then to 45 digits."""
     names = symbols(gold)
     points = sample_points(names)
     for point in points:

@@ -63,6 +63,8 @@ def _marks(node: Node) -> set[str]:
         plain = all(_whole(part.parts[0] if part.kind == "neg" else part) for part in node.parts)
         return {"arithmetic"} if not plain or whole is None or whole.denominator == 1 else set()
     value = quick(node, {})
+    if node.kind == "root" and value is not None and value.imag:
+        return {"root"}  # of -4: 2i
     if node.kind == "pow":
         return {"power"} if _is_int(node.parts[1]) or _is_rational(value) else set()
     return {"root"} if _is_rational(value) else set()

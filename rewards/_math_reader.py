@@ -9,10 +9,11 @@ from fractions import Fraction
 from rewards._math_atoms import CONSTANTS, FACTORS, NAMED_THINGS, Atoms
 from rewards._math_tokens import FUNCTIONS, MAX_POWER_OF_TEN, Token, Unreadable, tokens
 from rewards._math_tree import Node, is_whole, number
-from rewards._math_units import STOP_WORDS, UNITS
+from rewards._math_units import COMPOUNDS, STOP_WORDS, UNITS
 
 MAX_DEPTH = 40
 RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in"}
+RELATIONS |= {"equiv": "="}  # with a modulus behind it
 SET_OPERATIONS = {"cup": "union", "cap": "intersection", "setminus": "difference"}
 
 
@@ -44,18 +45,35 @@ class _Reader(Atoms):
         while self.peek().kind in ("op", "command") and self.peek().value in RELATIONS:
             relations.append(RELATIONS[self.take().value])
             parts.append(self.set_expression())
+        if modulus := self.modulus():
+            parts[-1] = Node("modulo", (parts[-1], modulus))
         return Node("rel", tuple(parts), tuple(relations)) if relations else parts[0]
+
+    def modulus(self) -> Node | None:
+        r"""A `\pmod{12}` or `\bmod 12`, where one stands here."""
+        bracketed = self.sees("(") and self.peek(1).value == "mod"
+        self.at += bracketed
+        if not self.skip("mod"):
+            return None
+        value = self.argument(whole=True)
+        if bracketed:
+            self.expect(")")
+        return value
 
     def set_expression(self) -> Node:
         left = self.sum()
         while self.sees(*SET_OPERATIONS):
             left = Node(SET_OPERATIONS[self.take().value], (left, self.sum()))
-        if self.sees(":") and not self.sets and left.kind in ("num", "sym", "div", "mul"):
+        if self.is_ratio() and not self.sets and left.kind in ("num", "sym", "div", "mul"):
             items = [left]
-            while self.skip(":"):
+            while self.is_ratio():
+                self.take()
                 items.append(self.sum())
             return Node("ratio", tuple(items))
         return left
+
+    def is_ratio(self) -> bool:
+        return self.sees(":") or self.sees("to", kinds=("text", "word"))
 
     # ---- sums, products, powers
 
@@ -71,6 +89,8 @@ class _Reader(Atoms):
             term = self.product()
             terms.append(term if sign == "+" else Node({"-": "neg"}.get(sign, sign), (term,)))
         self.depth -= 1
+        if len(terms) == 2 and terms[0].kind in ("field", "interval", "union") and _is_taken_away(terms[1]):
+            return Node("difference", (terms[0], terms[1].parts[0]))  # R - {1}
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
 
     def signed(self) -> Node:
@@ -133,6 +153,8 @@ class _Reader(Atoms):
                 raise Unreadable("two numbers side by side")
             return True
         if token.kind == "op":
+            if token.value == "(" and self.peek(1).value == "mod":
+                return False
             return token.value in ("(", "[", "{") or (token.value == "|" and not self.bars)
         if token.kind == "command":
             return (
@@ -186,9 +208,13 @@ class _Reader(Atoms):
 def _letters(token: Token) -> list[Token]:
     """A short run of letters is a product of symbols, unless it is a word or a unit."""
     word = str(token.value)
-    if token.kind != "word" or len(word) > 3 or word.lower() in STOP_WORDS or word in UNITS:
+    if token.kind != "word" or len(word) > 3 or word.lower() in STOP_WORDS or word in UNITS or word in COMPOUNDS:
         return [token]
     return [Token("name", letter, token.spaced and not i) for i, letter in enumerate(word)]
+
+
+def _is_taken_away(node: Node) -> bool:
+    return node.kind == "neg" and node.parts[0].kind in ("set", "interval", "bracket", "tuple")
 
 
 def _proper(fraction: Node) -> Fraction:

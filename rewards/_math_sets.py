@@ -50,6 +50,8 @@ def _pieces(node: Node) -> list[Piece]:
         return []
     if kind in ("interval", "tuple", "bracket") and len(parts) == 2:
         closed = {"interval": node.data, "tuple": (False, False), "bracket": (True, True)}[kind]
+        if any(shut and abs(_end(part).value) == INFINITY for part, shut in zip(parts, closed, strict=True)):
+            raise ValueError("infinity is no member")
         if not (pieces := _between(_end(parts[0]), closed[0], _end(parts[1]), closed[1])):
             raise ValueError("an interval without a point")  # (0, 0) is a point of the plane
         return pieces

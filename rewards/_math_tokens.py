@@ -29,7 +29,7 @@ UNICODE = {
     "\u202f": " ", "\u03b1": r"\alpha ", "\u03b2": r"\beta ", "\u03b3": r"\gamma ", "\u03b8": r"\theta ",
     "\u03bb": r"\lambda ", "\u03bc": r"\mu ", "\u03c6": r"\phi ", "\u03c9": r"\omega ", "\u2220": r"\angle ",
     "\u20ac": r"\euro ", "\u00a3": r"\pounds ", "\u2228": r"\vee ", "\u2227": r"\wedge ", "\u2216": r"\setminus ",
-    "\u27e8": r"\langle ", "\u27e9": r"\rangle ",
+    "\u2026": "...", "\u27e8": r"\langle ", "\u27e9": r"\rangle ",
 }  # fmt: skip
 SUPERSCRIPTS = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b", "0123456789-")
 VULGAR = {"\u00bd": "1/2", "\u2153": "1/3", "\u2154": "2/3", "\u00bc": "1/4", "\u00be": "3/4", "\u215b": "1/8"}
@@ -40,7 +40,8 @@ FUNCTIONS = {
 }  # fmt: skip
 SYNONYMS = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "lvert": "|", "rvert": "|",
-    "vert": "|", "mid": "|", "lbrace": "{", "rbrace": "}", "leq": "le", "geq": "ge", "leqslant": "le",
+    "vert": "|", "mid": "|", "lbrace": "{", "rbrace": "}", "leq": "le", "geq": "ge", "leqslant": "le", "bigcup": "cup",
+    "bigcap": "cap", "bmod": "mod", "pmod": "mod",
     "geqslant": "ge", "neq": "ne", "ast": "times", "cdotp": "cdot", "varnothing": "emptyset", "lbrack": "[",
     "rbrack": "]", "lor": "vee", "land": "wedge", "dots": "ldots", "cdots": "ldots", "asin": "arcsin",
     "acos": "arccos", "atan": "arctan", "degree": "circ", "infin": "infty", "backslash": "setminus", "sim": "approx",
@@ -60,21 +61,26 @@ FONTS = "mathbf|mathit|boldsymbol|bm|mathsf|mathcal|vec|overrightarrow|mathop|ma
 MARKS = "overline|bar|hat|widehat|tilde|widetilde|dot|ddot"  # over a name they make another name
 TEXTS = "text|textbf|textit|textrm|textnormal|textsf|texttt|mbox|hbox|mathrm|operatorname|rm|emph"
 
-_GAP = r"(?:,\\!|\{,\}|\\,|\\ |\\;|\\:|\\!|~| )"
+_GAP = r"(?:(?:\\!)?,\\!|\{,\}|\\,|\\ |\\;|\\:|\\!|~| )"
 _GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GAP}\d{{3}})+(?![\d])(?!{_GAP}?\d)", re.ASCII)
+_BRACED = re.compile(r"(?<![\\^_a-zA-Z}])\{([:.;=<>+-])\}")  # 3{:}30
+_DEGREE = re.compile(r"(?<!\^)(?<!\^\{)\\degree(?![A-Za-z])")
 _COMMAS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)(?!,\d)", re.ASCII)
+_DOTTED = r"(?P<head>\d{0,20}\.\d{0,12}?)(?P<period>\d{1,6}?)(?P=period){2,20}(?:\.\.\.|\\[lc]?dots\b)"
 _TOKEN = re.compile(
     rf"""(?P<space>(?:\s|~|\\[,;:!\ >])+)
       | (?P<repeating>\d*\.\d*\\(?:overline|dot|bar)\s*\{{?\d+\}}?)
+      | (?P<dotted>{_DOTTED})
       | (?P<num>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)
       | \\begin\{{(?P<env>\w+\*?)\}}(?:\{{[lcr|]+\}})?
       | \\end\{{(?P<end>\w+\*?)\}}
       | \\(?:{TEXTS})\*?\s*\{{(?P<text>(?:[^{{}}]|\{{[^{{}}]*\}})*)\}}
       | \\mathbb\s*(?:\{{(?P<field>[A-Z])\}}|(?P<field1>[A-Z]))
       | \\(?:{FONTS})\s*\{{(?P<font>[^{{}}]*)\}}
-      | \\(?P<mark>{MARKS})\s*\{{(?P<marked>[A-Za-z]{{1,3}})\}}
+      | \\(?:{FONTS})\s*(?P<font1>(?<=\s)[A-Za-z]|\\[A-Za-z]+)
+      | (?P<marked>\\(?:{MARKS})(?:\s*\{{[A-Za-z]{{1,3}}\}}|\s+[A-Za-z](?![A-Za-z])))
       | \\(?P<command>[A-Za-z]+)
-      | (?P<op>\\\\|\\[{{}}|%$]|\*\*|<=|>=|!=|[-+*/^_=<>()\[\]{{}}|,;:&!'%$])
+      | (?P<op>\\\\(?:\[\d[\d.]*\s?[a-z]{{2}}\])?|\\[{{}}|%$]|\*\*|<=|>=|!=|[-+*/^_=<>()\[\]{{}}|,;:&!'%$])
       | (?P<letters>[A-Za-z]+)""",
     re.VERBOSE | re.ASCII,
 )
@@ -116,6 +122,8 @@ def plain(text: str) -> str:
         )
         text = re.sub(f"[{''.join(VULGAR)}]", lambda m: rf"\frac{{{VULGAR[m[0]].replace('/', '}{')}}}", text)
         text = "".join(UNICODE.get(character, character) for character in text)
+    text = _DEGREE.sub(r"^\\circ ", text)
+    text = _BRACED.sub(r"\1", text)
     text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     return _COMMAS.sub(lambda m: m[0] if _bracketed(text, m.start()) else m[0].replace(",", ""), text)
 
@@ -139,13 +147,16 @@ def _tokens_of(kind: str, value: str, raw: str):
         yield from _text(value.strip(" ~"), raw)
     elif kind == "letters":
         yield from _letters(value)
-    elif kind == "font":
+    elif kind == "dotted":  # 0.333...
+        yield Token("num", dotted(value), raw=value)
+    elif kind in ("font", "font1"):
         yield from tokens(value)
     elif kind == "marked":
-        yield Token("name", raw.replace(" ", ""))
+        yield Token("name", re.sub(r"[\s{}]+", "", value))
     elif kind == "command":
         yield from _command(value)
     else:
+        value = value.partition("[")[0] or value  # \\\\[4pt] is a line break
         yield Token("op", _OPERATORS.get(value, value))
 
 
@@ -153,7 +164,7 @@ def _text(value: str, raw: str):
     if "^" in value and _UNIT_POWERS.fullmatch(value):  # \mathrm{m\,s^{-2}}
         for word, digits, sign in re.findall(r"([A-Za-z]+)|(\d)|([-^/])", re.sub(r"\\cdot|\\[,;: ]|~", " ", value)):
             yield Token("text", word) if word else Token("num", Fraction(digits)) if digits else Token("op", sign)
-    elif re.search(r"[\d\\$=+]", value):  # \text{42}: mathematics in a text box
+    elif re.search(r"[\d\\$=+]", value) or not re.search(r"[A-Za-z.]", value):  # \text{42}: mathematics in a text box
         yield from tokens(value)
     elif not raw.startswith("\\text") and (value in FUNCTIONS or value in ("e", "i", "d")):
         yield from _letters(value)
@@ -201,3 +212,9 @@ def repeating(literal: str) -> Fraction:
         raise Unreadable("a number too long")
     decimals = len(head.partition(".")[2])
     return Fraction(f"0{head}0") + Fraction(int(tail), (10 ** len(tail) - 1) * 10**decimals)
+
+
+def dotted(literal: str) -> Fraction:
+    """The value of "0.1666...", whose last digits stand there at least three times, exactly."""
+    match = re.fullmatch(_DOTTED, literal, re.ASCII)
+    return repeating(f"{match['head']}\\overline{{{match['period']}}}")

@@ -50,8 +50,9 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **_scaled("", {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
                    "dozen": 12}),
 }  # fmt: skip
-POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3}
-UNIT_WORD = {"unit", "units", "square", "cubic", "sq"}
+COMPOUNDS = {"mph": "mile per hour", "kph": "km per hour", "kmh": "km per hour", "fps": "foot per second"}
+POWERS = {"square": 2, "squared": 2, "sq": 2, "cu": 3, "cubic": 3, "cubed": 3}
+UNIT_WORD = {"unit", "units", "square", "cubic", "sq", "cu"}
 
 # Words that are no unit: what they stand beside is hedged, negated or another value.
 _STOP_WORDS = (
@@ -119,7 +120,7 @@ def _base(word: str) -> str:
 
 def _noun(word: str) -> str:
     word = word.lower()
-    if word in STOP_WORDS or not word.replace("-", "").isalpha():
+    if word in STOP_WORDS or not word.replace("-", "").isalpha() or word.startswith("-"):
         raise Unreadable(f"{word!r} is no unit")
     return word[:-1] if word.endswith("s") and len(word) > 3 else word
 
@@ -148,7 +149,8 @@ def _words(rest: list[Token]) -> list[str | int]:
         elif token.kind == "command" and value in ("cdot", "times") and words:
             continue
         elif token.kind in ("text", "word", "name"):
-            words += [word.strip(".,") for word in value.replace("/", " / ").split() if word.strip(".,")]
+            value = COMPOUNDS.get(value, value)
+            words += [word.strip(".,()") for word in value.replace("/", " / ").split() if word.strip(".,()")]
         else:
             raise Unreadable(f"{value!r} is no unit")
     return words

@@ -66,11 +66,11 @@ def quick(node: Node, point: dict[str, Fraction]) -> complex | None:
     return value if cmath.isfinite(value) else None
 
 
-def precise(node: Node, point: dict[str, Fraction]):
-    """The tree's value as an mpmath number of 60 digits. Raises Refused where there is none."""
+def precise(node: Node, point: dict[str, Fraction], digits: int = DIGITS):
+    """The tree's value as an mpmath number of 60 digits, or more. Raises Refused where there is none."""
     import mpmath
 
-    with mpmath.workdps(DIGITS):
+    with mpmath.workdps(digits):
         try:
             value = mpmath.mpmathify(_numeric(node, point, mpmath))
         except (ArithmeticError, ValueError, TypeError) as error:
@@ -80,11 +80,18 @@ def precise(node: Node, point: dict[str, Fraction]):
         return value
 
 
-def close(a, b, scale=None) -> bool:
+def magnitude(value) -> int:
+    """The power of ten that an mpmath number is near; 0 for 0."""
+    import mpmath
+
+    return int(mpmath.log10(abs(value))) if value else 0
+
+
+def close(a, b, scale=None, digits: int = DIGITS) -> bool:
     """Whether two mpmath numbers agree to 45 digits of the larger."""
     import mpmath
 
-    with mpmath.workdps(DIGITS):
+    with mpmath.workdps(digits):
         size = max(abs(a), abs(b)) if scale is None else scale
         return abs(a - b) <= size * mpmath.mpf(10) ** -45
 

@@ -13,7 +13,9 @@ from rewards._math_tokens import Unreadable, tokens
 from rewards._math_tree import Node, number
 from rewards._math_units import DENIALS, Unit, read_unit
 from rewards._math_values import exact
+from rewards._math_words import clock, labelled, meaning, words
 
+LETTERS = ("name", "word", "text")
 MAX_CHARACTERS = 2_000
 MAX_SPELLINGS = 3  # of one answer in several boxes
 MAX_INTEGER = 50_000  # characters of a plain integer, which is compared as text
@@ -27,6 +29,9 @@ _STATED = re.compile(
     r"(?P<before>.*?)\b(?:the\s+)?(?:(?:final|correct)\s+)?answer(?:\s+is\s*:?|\s*[:=])\s*(?P<answer>.+)",
     re.IGNORECASE | re.DOTALL,
 )
+_CONCLUDED = re.compile(
+    r"(?:so|thus|hence|therefore|finally),?\s+(\$[^$]+\$|\\\([^$]+\\\))\.?", re.IGNORECASE
+)  # So, $x = 42$.
 _LABEL = re.compile(r"(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\s*:?", re.IGNORECASE)
 _LABELS = re.compile(r"answer(?:\s+is|\s*[:=])", re.IGNORECASE)
 _DOUBLED = re.compile(r"final answer:\s*(?=the final answer is)", re.IGNORECASE)
@@ -45,11 +50,9 @@ _SOMETHING = re.compile(
     r"([^=<>\d,;]{1,60})=(.+)", re.DOTALL
 )  # \\det A = 3, x^* = 3: a name that the reader does not know
 _SAID = re.compile(r"\\text\s*\{\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?:?\s*\}", re.IGNORECASE)
-_TEXT = re.compile(r"\\(?:text\w*|mathrm|mbox|textbf)\s*\{([^{}]*)\}")
 _UNIT_FRACTION = re.compile(
     r"\\[dt]?frac\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}\s*\}\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}"
 )
-_SENTENCE = re.compile(r"[A-Za-z][A-Za-z' ,.-]*[A-Za-z]")
 _CURRENCY = re.compile(r"([+-]?)\s*(\\\$|\\euro\b|\\pounds\b|\u20ac|\u00a3)\s*")
 _CURRENCIES = {"\\$": "dollar", "\\euro": "euro", "\u20ac": "euro", "\\pounds": "GBP", "\u00a3": "GBP"}
 _SHORT_UNIT = re.compile(r"(-?[\d.,/]+)\s+((?:min|[mgsLNJWVKh])(?:\^\{?[23]\}?)?(?:\s*/\s*[smh](?:\^\{?2\}?)?)?)")
@@ -118,6 +121,8 @@ def _stated(text: str) -> str:
     if len(lines) > 1 and _LABEL.fullmatch(lines[-2].strip("# ")):
         return lines[-1]
     sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", _HOPE.sub("", lines[-1]))[-1]
+    if concluded := _CONCLUDED.fullmatch(sentence):
+        return concluded[1]
     stated = _STATED.fullmatch(sentence)
     return stated["answer"] if stated and not _DOUBT.search(stated["before"]) else text
 
@@ -175,9 +180,17 @@ def same(gold: str, answer: str) -> bool:
         return digits == other_digits and (digits == "0" or (sign == "-") == (other_sign == "-"))
     if len(answer) > MAX_CHARACTERS:
         return False
-    words = _words(gold)
-    if words and words == _words(answer):
+    phrases = words(gold), words(answer)
+    if phrases[0] and phrases[0] == phrases[1]:
         return True
+    meant = meaning(gold), meaning(answer)
+    if any(meant):
+        return same(meant[0] or gold, meant[1] or answer)
+    if time := clock(answer):
+        return clock(gold) in (time, time[:2])
+    option = labelled(answer)
+    if option and not labelled(gold):
+        return same(gold, option[0] if phrases[0] == gold.strip("()") else option[1])
     try:
         return _quantities_equal(_read(gold), _read(answer))
     except Unreadable:
@@ -191,17 +204,14 @@ def same(gold: str, answer: str) -> bool:
 
 def _spelled_alike(gold: str, answer: str) -> bool:
     try:
-        return [token[:2] for token in tokens(gold)] == [token[:2] for token in tokens(answer)]
+        return _spelling(gold) == _spelling(answer)
     except Unreadable:
         return gold == answer
 
 
-def _words(text: str) -> str | None:
-    """A text of words alone, in lower case: "no solution"; an option's letter keeps its case: "(B)" is "B"."""
-    text = _TEXT.sub(r" \1 ", text).strip(" .$*\n")
-    if match := re.fullmatch(r"\(?\s*([A-Za-z])\s*\)?", text):
-        return match[1]
-    return " ".join(text.lower().split()) if _SENTENCE.fullmatch(text) and re.search("[A-Za-z]{3}", text) else None
+def _spelling(text: str) -> list[tuple]:
+    r"""The tokens of a text, letters being letters in `\text{March }3` and in `March 3`."""
+    return [("letters" if token.kind in LETTERS else token.kind, token.value) for token in tokens(text)]
 
 
 Quantity = tuple[Node, Unit | None]
@@ -249,7 +259,8 @@ def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
         ratio = Fraction(1, 100) if answer_unit else Fraction(100)
         share = value if answer_unit else answered  # 75 % is 0.75; but 600 % for a gold of 6 is the question itself
         whole = exact(share) is not None and exact(share).denominator == 1
-        return equal(value, answered) or (not whole and _equal_scaled(value, answered, ratio))
+        added = unit is None and exact(value) is not None and abs(exact(value)) < 1  # 0.08 % is not 0.08
+        return (not added and equal(value, answered)) or (not whole and _equal_scaled(value, answered, ratio))
     if one.dimension == (("degree", 1),) and equal(*(Node("degree", (n,)) if u else n for n, u in (gold, answer))):
         return True
     if not one.dimension:  # a multiplier: 5 million
