@@ -13,6 +13,7 @@ from lab.defaults import SET_BY_THE_LAB, trainer_defaults
 from lab.errors import UserError, nearest
 from lab.fields import library_fields
 from lab.plan import BatchPlan, plan_batch
+from lab.sandbox import check_name
 
 BUNDLED = Path(__file__).resolve().parent.parent / "configs"
 SHORT_FORMS = {"model": "checkpoint"}  # `model: NAME` stands for `model: {checkpoint: NAME}`
@@ -84,6 +85,7 @@ class Experiment:
     task: dict[str, float]  # task name or path → its share of the rows
     seed: int = 0
     output: str = "runs"
+    sandbox: str = "auto"  # of model-written code: auto, landlock, wasm, unsafe, or an adapter as module:factory
     lora: dict | None = None  # fields of peft.LoraConfig; none: every weight is trained
     sft: Sft | None = None
     grpo: Grpo | None = None
@@ -140,6 +142,7 @@ def load_experiment(config: str, overrides: typing.Sequence[str] = ()) -> Experi
     for stage in STAGES:
         if getattr(experiment, stage) is not None:
             _check_stage(experiment, stage)
+    check_name(experiment.sandbox)
     if experiment.eval.samples > 1 and experiment.eval.temperature == 0:
         raise UserError(
             f"eval.samples {experiment.eval.samples} with temperature 0 repeats one answer: set a temperature"

@@ -197,6 +197,7 @@ def dry_run(experiment: Experiment, stages: list[str]) -> str:
 
     from lab.checkpoints import resolve
     from lab.data import load_tasks
+    from lab.sandbox import checked
     from lab.stages.pipeline import check_trainable
 
     tasks = load_tasks(experiment)
@@ -204,6 +205,9 @@ def dry_run(experiment: Experiment, stages: list[str]) -> str:
     resolve(experiment.model.checkpoint, allow_pickle=experiment.model.allow_pickle)
     processes = int(os.environ.get("WORLD_SIZE", 1))
     parts = [experiment.as_yaml()]
+    if any(task.runs_code for task in tasks.values()):
+        used = checked(experiment.sandbox)
+        parts.append(f"model-written code runs in sandbox tier {used['tier']}, {used['name']}: {used['mechanism']}")
     for task in tasks.values():
         row = task.sample(experiment.eval.split, 1)[0]
         parts.append(f"task {task.name}, for example: {task.messages(row)[-1]['content']!r}")

@@ -19,6 +19,10 @@ class LiveLine:
         self.stream.write(("\r\x1b[2K" if self.live else "") + text + "\n")
         self.stream.flush()
 
+    def alarm(self, text: str) -> None:
+        """A line in red, where the output is a terminal."""
+        self.done(f"\x1b[31m{text}\x1b[0m" if self.live else text)
+
 
 def bar(stage: str, done: int, total: int, seconds: float, detail: str = "") -> str:
     """One line of progress: stage, steps, what matters, time left."""

@@ -37,6 +37,7 @@ class Recipe:
     imports      heavy modules that the function imports: a worker imports them before any deadline runs
     retries      how often an async reward is tried again after an exception or its deadline
     concurrency  how many calls of an async reward run at once
+    runs_code    whether it runs what the model wrote, in the experiment's sandbox
     """
 
     def __init__(
@@ -51,13 +52,14 @@ class Recipe:
         imports=(),
         retries: int = 0,
         concurrency: int = 16,
+        runs_code: bool = False,
     ):
         functools.update_wrapper(self, function)
         if sees not in ("response", "answer"):
             raise ContractError(f'reward {self!r}: sees={sees!r}, allowed are "response" and "answer"')
         self.function, self.reads, self.range, self.version = function, tuple(reads), tuple(range), str(version)
         self.sees, self.seconds, self.imports = sees, seconds, tuple(imports)
-        self.retries, self.concurrency = retries, concurrency
+        self.retries, self.concurrency, self.runs_code = retries, concurrency, runs_code
         keywords = inspect.signature(function).parameters.values()
         self.parameters = {p.name: p for p in keywords if p.kind is p.KEYWORD_ONLY}
 

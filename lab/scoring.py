@@ -55,7 +55,8 @@ class Scorer:
         self._recent: list[bool] = []  # of the last responses, whether they were unscorable
         self._lock = threading.RLock()
         self.workers = workers or default_workers()
-        self._pool = Pool(self.workers, environment)
+        self.environment = dict(environment or {})
+        self._pool = Pool(self.workers, self.environment)
         self._finish = weakref.finalize(self, self._pool.close)  # also runs when the interpreter ends
         self._clear()
 

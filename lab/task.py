@@ -127,6 +127,11 @@ class Task:
 
     # ---- rewards
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether a reward runs what the model wrote."""
+        return any(reward.recipe.runs_code for reward in self.rewards.values())
+
     def graded(self, scores: Mapping[str, Score]) -> Graded:
         """Applies gates and weights to one response's scores: {reward name: Score} → Graded."""
         gated = dict(scores)

@@ -24,7 +24,7 @@ def sandbox(seconds: float, memory_mb: int):
 
 
 # The deadline is far off: the sandbox ends every run itself, and says why.
-@reward(reads=["entry_point", "tests"], range=(0, 1), version="1", seconds=30)
+@reward(reads=["entry_point", "tests"], range=(0, 1), version="1", seconds=30, runs_code=True)
 def python_function(response, row, *, partial: bool = False, tolerance: float = TOLERANCE, seconds=2, memory_mb=512):
     """1 when the program's function returns what every test expects, of exactly the expected type; else 0.
 
@@ -57,7 +57,7 @@ def python_function(response, row, *, partial: bool = False, tolerance: float = 
     return verdict(passed, partial, lambda: why_not(outputs, passed))
 
 
-@reward(reads=["tests"], range=(0, 1), version="1", seconds=120)
+@reward(reads=["tests"], range=(0, 1), version="1", seconds=120, runs_code=True)
 def python_stdio(response, row, *, partial: bool = False, seconds=2, memory_mb=512):
     """1 when the program, run as a script, writes what every test expects; else 0.
 

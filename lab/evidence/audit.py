@@ -92,7 +92,10 @@ def audit(
     rows = [{**row, "task": task.name} for row in rows]
     started = time.monotonic()
     own = scorer is None or asked
-    service = Scorer({task.name: task}, budget=ASKED_BUDGET if asked else 60) if own else scorer
+    environment = scorer.environment if scorer else None
+    service = (
+        Scorer({task.name: task}, budget=ASKED_BUDGET if asked else 60, environment=environment) if own else scorer
+    )
     try:
         subject = Subject(task, rows, service, seed=seed, quick=quick, completions=completions)
         findings = [_found(PROBES[number], subject) for number in numbers]

@@ -10,6 +10,7 @@ from typing import Any
 from lab.evidence import charts, samples
 from lab.evidence.markup import Markup, element
 from lab.evidence.style import STYLE
+from lab.sandbox import UNSAFE
 
 STAGES = ("base", "sft", "grpo")
 TOO_MANY_TRUNCATED = 0.2
@@ -37,6 +38,7 @@ def write_report(run: str | Path) -> Path:
     lines = {stage: list(read_lines(run / "samples" / f"{stage}.jsonl")) for stage in STAGES}
     body = [
         _header(summary),
+        _alarm(provenance),
         _warnings(warnings(summary, provenance, metrics)),
         _table(summary),
         _curves(metrics),
@@ -163,6 +165,11 @@ def _verdict(stages) -> list[Markup]:
     if len(stages) > 1:
         ends += [element("span", " → ", class_="quiet"), element("b", _percent(last.get("accuracy")), class_="now")]
     return [*ends, element("small", f"accuracy on {last['n']} held-out rows")]
+
+
+def _alarm(provenance) -> Markup | None:
+    sandbox = provenance.get("sandbox") or {}
+    return element("aside", element("b", UNSAFE), class_="alarm", role="alert") if sandbox.get("unsafe") else None
 
 
 def _warnings(found: list[str]) -> Markup | None:

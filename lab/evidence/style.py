@@ -34,6 +34,8 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 aside { margin-top: 28px; padding: 12px 18px; background: var(--warn-paper); border: 1px solid var(--warn-rule);
   border-radius: 8px; }
 aside b { color: var(--warn); }
+aside.alarm { border-color: var(--bad); }
+aside.alarm b { color: var(--bad); }
 aside ul { margin: 2px 0 0; padding-left: 18px; }
 
 .scroll + p { margin: 10px 2px; font-size: 13px; }

@@ -3,9 +3,21 @@
 from lab.sandbox.client import ForkServer
 from lab.sandbox.exchange import Call, Inputs, Outputs, SandboxError
 from lab.sandbox.limits import Limits
-from lab.sandbox.tiers import TIERS, Sandbox, Tier, missing, open_sandbox, provenance, self_test
+from lab.sandbox.tiers import (
+    TIERS,
+    UNSAFE,
+    VARIABLE,
+    Sandbox,
+    Tier,
+    check_name,
+    checked,
+    missing,
+    open_sandbox,
+    provenance,
+    self_test,
+)
 
 __all__ = [
-    "TIERS", "Call", "ForkServer", "Inputs", "Limits", "Outputs", "Sandbox", "SandboxError", "Tier",
-    "missing", "open_sandbox", "provenance", "self_test",
+    "TIERS", "UNSAFE", "VARIABLE", "Call", "ForkServer", "Inputs", "Limits", "Outputs", "Sandbox", "SandboxError",
+    "Tier", "check_name", "checked", "missing", "open_sandbox", "provenance", "self_test",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ C: a service of the user's own. D: "unsafe", rlimits only, never chosen by itsel
 refuses and names what is missing.
 """
 
+import contextlib
 import importlib
 import os
 import socket
@@ -18,11 +19,15 @@ from typing import Protocol
 from lab.errors import UserError
 from lab.sandbox import landlock, seccomp
 from lab.sandbox.client import ForkServer
-from lab.sandbox.exchange import Call, Inputs, Outputs
+from lab.sandbox.exchange import Call, Inputs, Outputs, SandboxError
 from lab.sandbox.limits import Limits
 from lab.sandbox.wasm import WasmWorker, missing_packages
 
 VARIABLE = "LAB_SANDBOX"  # an environment variable, because rewards run in worker processes that inherit it
+UNSAFE = (
+    "UNSAFE: the programs that the model writes run without a sandbox. They can read and write your files, use the "
+    "network, and start and kill processes."
+)
 WORDS = ("auto", "landlock", "wasm", "unsafe")
 
 
@@ -125,7 +130,7 @@ def check_name(name: str) -> None:
     """Raises UserError where no sandbox can be meant by `name`."""
     module, colon, factory = name.partition(":")
     if name not in WORDS and not (colon and factory.isidentifier() and all(map(str.isidentifier, module.split(".")))):
-        raise UserError(f"There is no sandbox {name!r}; allowed: {', '.join(WORDS)}, or an adapter as module:factory.")
+        raise UserError(f"there is no sandbox {name!r}; allowed: {', '.join(WORDS)}, or an adapter as module:factory.")
 
 
 def open_sandbox(name: str | None = None, limits: Limits | None = None, preload: Sequence[str] = ()) -> Sandbox:
@@ -155,6 +160,19 @@ def open_sandbox(name: str | None = None, limits: Limits | None = None, preload:
         "Run on a kernel or container that has it, install the extra with `pip install 'reasoning-lab[wasm]'`, "
         f"set {VARIABLE} to an adapter (module:factory), or accept the risk with {VARIABLE}=unsafe."
     )
+
+
+def checked(name: str) -> dict:
+    """The provenance of the sandbox called `name`, after a first program has run in it.
+
+    Raises UserError where it cannot run here. The first program of tier B also compiles it, outside of any deadline.
+    """
+    with contextlib.closing(open_sandbox(None if name == "auto" else name)) as sandbox:
+        try:
+            sandbox.run("pass", Inputs())
+        except SandboxError as failure:
+            raise UserError(f"{failure}; see `lab sandbox`") from None
+        return provenance(sandbox)
 
 
 def provenance(sandbox: Sandbox) -> dict:

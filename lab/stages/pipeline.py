@@ -14,6 +14,7 @@ from lab.distributed import any_rank, is_main, share_object, start_processes, wo
 from lab.errors import UserError
 from lab.progress import LiveLine, clock
 from lab.runs import Run, provenance, size_in_bytes
+from lab.sandbox import UNSAFE, VARIABLE, checked
 from lab.scoring import Scorer, check_budget
 from lab.stop import Stop, Stopped, stop_on_sigterm
 from lab.task import TRAIN, Task
@@ -50,6 +51,7 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
         check_installed(experiment)
     checkpoint = experiment.model.checkpoint
     resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
+    sandbox = checked(experiment.sandbox) if any(task.runs_code for task in tasks.values()) else None
     start_processes(process_timeout(experiment))
     with scorer_for(experiment, tasks) as scorer:
         data = draw(experiment, tasks, scorer, stages)
@@ -58,7 +60,7 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
         weights = resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
         trained = sum(stage != "base" for stage in stages)
         facts = provenance(experiment, tasks, weights, renderer.fingerprint) | {"notes": data.notes}
-        facts |= {"stages": list(stages), "label": label}
+        facts |= {"stages": list(stages), "label": label, "sandbox": sandbox}
         if resumed:
             check_unchanged(resumed, facts)
         if "grpo" in stages and experiment.grpo.audit != "off" and not resumed:
@@ -69,6 +71,8 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
         with stop_on_sigterm() as stop, run.removed_if_nothing_was_made() if fresh else contextlib.nullcontext():
             bench = Bench(experiment, tasks, data, scorer, checkpoint, run, line, stop)
             if is_main():
+                if sandbox and sandbox["unsafe"]:
+                    line.alarm(UNSAFE)
                 for note in data.notes:
                     line.done(f"note: {note}")
             try:
@@ -143,11 +147,13 @@ def describe(experiment: Experiment, stage: str) -> str:
 
 def scorer_for(experiment: Experiment, tasks: dict[str, Task]) -> Scorer:
     """The scoring service with the experiment's deadlines."""
+    environment = {} if experiment.sandbox == "auto" else {VARIABLE: experiment.sandbox}
     if experiment.grpo is None:
-        return Scorer(tasks)
+        return Scorer(tasks, environment=environment)
     settings = experiment.grpo
     return Scorer(
         tasks,
+        environment=environment,
         seconds=settings.reward_seconds,
         budget=settings.reward_budget,
         unscorable_share=settings.unscorable_share,
@@ -194,12 +200,15 @@ def process_timeout(experiment: Experiment) -> float:
 def audited(experiment: Experiment, tasks: dict[str, Task], scorer: Scorer) -> dict:
     """The quick half of the audit, for the provenance; a red reward is refused unless `grpo.audit` is "warn"."""
     from lab.evidence.audit import audit
+    from lab.evidence.probes.context import SANDBOX
 
     failed = {}
     for name, task in tasks.items():
         report = audit(task, quick=True, scorer=scorer)
-        if report.failed:
-            failed[name] = "; ".join(f"{finding.title}: {finding.detail}" for finding in report.failed)
+        # That nothing holds the programs back is what the word "unsafe" has accepted.
+        found = [f for f in report.failed if f.number != SANDBOX or experiment.sandbox != "unsafe"]
+        if found:
+            failed[name] = "; ".join(f"{finding.title}: {finding.detail}" for finding in found)
     if failed and experiment.grpo.audit == "stop":
         name, found = next(iter(failed.items()))
         raise UserError(
@@ -213,8 +222,9 @@ def check_unchanged(run: Run, facts: dict) -> None:
     """Refuses to go on with a run whose task, checkpoint or prompts are no longer those it began with."""
     began = run.provenance
     watched = {"tasks": "the task's file", "checkpoint": "the starting checkpoint", "renderer": "the chat template"}
+    watched |= {"sandbox": "the sandbox of model-written code"}
     for name, hint in watched.items():
-        if json.loads(json.dumps(facts[name])) != began[name]:
+        if json.loads(json.dumps(facts[name])) != began.get(name):
             raise UserError(
                 f"{run.path} cannot be resumed: {hint} has changed since it began; put it back, or start a new run"
             )

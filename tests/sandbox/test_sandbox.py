@@ -231,7 +231,7 @@ def test_the_word_unsafe_is_the_only_way_to_it(monkeypatch):
     monkeypatch.setenv(tiers.VARIABLE, "unsafe")
     assert provenance(open_sandbox())["unsafe"]
     monkeypatch.setenv(tiers.VARIABLE, "unsave")
-    with pytest.raises(UserError, match="no sandbox 'unsave'"):
+    with pytest.raises(UserError, match="no sandbox 'unsave'; allowed: auto, landlock, wasm, unsafe, or an adapter"):
         open_sandbox()
 
 

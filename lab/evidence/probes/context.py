@@ -6,6 +6,7 @@ from lab.errors import UserError
 from lab.evidence.probes.probe import Outcome, Probe
 from lab.evidence.probes.subject import Case, Subject
 
+SANDBOX = 25  # the probe's number
 SILENT_SHARE = 0.9
 SAME_PLACE_SHARE = 0.8
 
@@ -31,10 +32,10 @@ def sandbox(subject: Subject) -> Outcome:
     """Where a reward runs model-written code, the sandbox tries on this machine what it promises to prevent."""
     if not subject.runs_code:
         return Outcome(None, "no reward runs model-written code")
-    from lab.sandbox import open_sandbox, self_test
+    from lab.sandbox import VARIABLE, open_sandbox, self_test
 
     try:
-        box = open_sandbox()
+        box = open_sandbox(subject.scorer.environment.get(VARIABLE))
     except UserError as error:
         return Outcome(False, str(error))
     try:
@@ -70,6 +71,6 @@ def leak(subject: Subject) -> Outcome:
 
 PROBES = [
     Probe(22, "signal in a model's answers", False, signal),
-    Probe(25, "the sandbox's own attacks", True, sandbox),
+    Probe(SANDBOX, "the sandbox's own attacks", True, sandbox),
     Probe(26, "the answer leaks into the prompt", False, leak),
 ]

@@ -96,7 +96,7 @@ def differs(one: Verdict, other: Verdict) -> bool:
 
 def fresh(subject: Subject, hash_seed: int) -> Scorer:
     """A scorer that remembers nothing, with one new worker process and another seed for Python's hashes."""
-    environment = {"PYTHONHASHSEED": str(hash_seed)}
+    environment = subject.scorer.environment | {"PYTHONHASHSEED": str(hash_seed)}
     return Scorer({subject.task.name: subject.task}, workers=1, cached=0, environment=environment)
 
 
