@@ -1,7 +1,7 @@
 """The parts of a mathematical answer that stand by themselves: symbols, macros, functions, brackets, matrices."""
 
 from rewards._math_tokens import FUNCTIONS, Token, Unreadable
-from rewards._math_tree import Node, is_whole, number
+from rewards._math_tree import Node, number
 
 MATRICES = {"pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"}
 BASES = {
@@ -95,6 +95,11 @@ class Atoms:
     def named_base(self) -> Node | None:
         r"""The base in words, as in `1011_{\text{two}}`."""
         start, braced = self.at, self.skip("{")
+        if self.sees("base", kinds=("text",)):
+            self.take()
+            base = self.take()
+            self.expect("}")
+            return number(base.value) if base.kind == "num" else None
         base = BASES.get(str(self.take().value).lower())
         if base is None or (braced and not self.skip("}")):
             self.at = start
@@ -152,7 +157,8 @@ class Atoms:
     def call(self, name: str) -> Node:
         base = exponent = None
         if self.skip("_"):
-            base = self.argument(whole=True)
+            # \log_37 is \log_3 7 to TeX, but \log_10 5 hardly has the base 1
+            base = self.argument(whole=self.peek(1).kind != "end of text")
         if self.skip("^"):
             exponent = self.argument(sign=True, whole=True)
         if name in ("max", "min", "gcd", "lcm"):
@@ -198,8 +204,6 @@ class Atoms:
         if self.skip("]") and len(parts) == 2:
             return Node("interval", parts, (False, True))
         self.expect(")")
-        if self.sees("_") and len(parts) == 1 and is_whole(parts[0]):
-            return self.based(Token("num", parts[0].data, raw=str(parts[0].data)))  # (1011)_2
         return Node("tuple", parts) if len(parts) > 1 else parts[0]
 
     def square_bracket(self) -> Node:

@@ -44,7 +44,7 @@ def value_of(node: Node, indexed: bool = False) -> tuple[Node | None, Node]:
         if node.data == ("in",) and left.kind == "sym":
             return left, right
         if node.data[0] in "=~":
-            if _is_name(left) or (_is_inverse(left) and right.kind == "matrix"):
+            if _is_name(left) or (_is_power_of_name(left) and right.kind == "matrix"):
                 return left, right
             if _is_name(right) and left.kind in SCALARS and not symbols(left):
                 return right, left
@@ -56,6 +56,10 @@ def value_of(node: Node, indexed: bool = False) -> tuple[Node | None, Node]:
         if len(names) == 1 and named[0][0] is not None:
             return names.pop(), Node("list", tuple(value for _, value in named), node.data)
     return None, node
+
+
+def _is_power_of_name(node: Node) -> bool:
+    return node.kind == "pow" and node.parts[0].kind == "sym"
 
 
 def _is_label(node: Node) -> bool:
@@ -81,7 +85,9 @@ def _is_name(node: Node) -> bool:
     """A name rather than a value: x, AB, a + b, dy/dx, cos θ, f(2): made of symbols alone, or applied to a number."""
     if node.kind == "mul" and len(node.parts) == 2 and (node.parts[0].kind == "sym" or _is_inverse(node.parts[0])):
         return True
-    if node.kind == "tuple" or (node.kind in SCALARS and node.kind not in ("neg", "pow", "root")):
+    if node.kind in ("tuple", "union", "intersection", "difference") or (
+        node.kind in SCALARS and node.kind not in ("neg", "pow", "root")
+    ):
         return all(map(_is_name, node.parts)) if node.parts else node.kind == "sym"
     return False
 
@@ -230,7 +236,7 @@ def _constants_agree(gold: Node, answer: Node) -> bool:
 
 
 def _agree(gold: Node, answer: Node) -> bool:
-    """Whether two formulas of symbols have one value wherever the gold is defined: first in doubles, then to 45 digits."""
+    """Whether two formulas of symbols have one value wherever the gold is defined: in doubles, then to 45 digits."""
     names = symbols(gold)
     points = sample_points(names)
     for point in points:

@@ -32,7 +32,7 @@ def is_literal(node: Node) -> bool:
     """A number as one writes it: 42, -1.5, 3/4, -3/4."""
     if node.kind == "neg":
         node = node.parts[0]
-    if node.kind == "div":
+    if node.kind == "div" and node.data is None:
         top, bottom = node.parts
         return _whole(top.parts[0] if top.kind == "neg" else top) and _whole(bottom)
     return node.kind == "num"
@@ -55,7 +55,7 @@ def _marks(node: Node) -> set[str]:
             marks.add("arithmetic")
         return marks | _combinable(node)
     if len(rational) < len(node.parts):
-        return {"power"} if node.kind == "pow" and _is_radical(node.parts[0]) and _is_int(node.parts[1]) else set()
+        return {"power"} if node.kind == "pow" and _can_be_raised(node.parts[0]) and _is_int(node.parts[1]) else set()
     if node.kind == "neg":
         return {"arithmetic"} if node.parts[0].kind == "neg" else set()
     if node.kind == "div":
@@ -85,7 +85,9 @@ def _combinable(node: Node) -> set[str]:
     return set()
 
 
-def _is_radical(node: Node) -> bool:
+def _can_be_raised(node: Node) -> bool:
+    if node.kind == "add":
+        return not symbols(node)  # (\sqrt6 - \sqrt2)^2
     return node.kind == "root" or (node.kind == "const" and node.data == "i")
 
 
@@ -99,4 +101,4 @@ def _is_rational(value: complex | None) -> bool:
     if value is None or abs(value.imag) > 1e-12 * abs(value) or not abs(value) < 1e6:
         return False
     near = Fraction(value.real).limit_denominator(1000)
-    return abs(value.real - near) <= 1e-12 * max(1.0, abs(value))
+    return (near != 0 or value == 0) and abs(value.real - near) <= 1e-12 * max(1.0, abs(value))

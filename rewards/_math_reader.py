@@ -19,7 +19,9 @@ SET_OPERATIONS = {"cup": "union", "cap": "intersection", "setminus": "difference
 
 def read(text: str) -> tuple[Node, list[Token]]:
     """The tree of `text` and the tokens left over at its end (a unit, perhaps). Raises Unreadable."""
-    reader = _Reader([letter for token in tokens(text) for letter in _letters(token)])
+    found = tokens(text)
+    before = [Token("start", None), *found]
+    reader = _Reader([letter for last, token in zip(before, found, strict=False) for letter in _letters(token, last)])
     return reader.statements(), reader.tokens[reader.at :]
 
 
@@ -113,9 +115,10 @@ class _Reader(Atoms):
             if self.skip("times", "cdot", "*"):
                 factors.append(self.signed_factor())
                 divided = False
-            elif self.skip("/", "div"):
+            elif self.sees("/", "div"):
                 left = factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
-                factors, divided = [Node("div", (left, self.signed_factor()))], True
+                task = "div" if self.take().value == "div" else None  # 7 ÷ 2 is to be worked out, 7/2 is a number
+                factors, divided = [Node("div", (left, self.signed_factor()), task)], True
             elif self.starts_factor():
                 if divided:
                     raise Unreadable("a/bc is ambiguous")
@@ -205,10 +208,17 @@ class _Reader(Atoms):
         return self.power() if whole and token.kind == "command" else self.atom()
 
 
-def _letters(token: Token) -> list[Token]:
-    """A short run of letters is a product of symbols, unless it is a word or a unit."""
+def _letters(token: Token, last: Token) -> list[Token]:
+    """A short run of letters is a product of symbols, unless it is a word or a unit, or one word of several."""
     word = str(token.value)
-    if token.kind != "word" or len(word) > 3 or word.lower() in STOP_WORDS or word in UNITS or word in COMPOUNDS:
+    if (
+        token.kind != "word"
+        or last.kind == "word"
+        or len(word) > 3
+        or word.lower() in STOP_WORDS
+        or word in UNITS
+        or word in COMPOUNDS
+    ):
         return [token]
     return [Token("name", letter, token.spaced and not i) for i, letter in enumerate(word)]
 

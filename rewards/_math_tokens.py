@@ -54,10 +54,10 @@ _GREEK = (
 GREEK = frozenset(_GREEK.split())
 _SILENT = (
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle "
-    "therefore limits nolimits quad qquad thinspace medspace enspace negthinspace"
+    "bf it rm sf tt large Large LARGE therefore limits nolimits quad qquad thinspace medspace enspace negthinspace"
 )
 SILENT = frozenset(_SILENT.split())
-FONTS = "mathbf|mathit|boldsymbol|bm|mathsf|mathcal|vec|overrightarrow|mathop|mathfrak"
+FONTS = "underline|mathbf|mathit|boldsymbol|bm|mathsf|mathcal|vec|overrightarrow|mathop|mathfrak"
 MARKS = "overline|bar|hat|widehat|tilde|widetilde|dot|ddot"  # over a name they make another name
 TEXTS = "text|textbf|textit|textrm|textnormal|textsf|texttt|mbox|hbox|mathrm|operatorname|rm|emph"
 
@@ -65,6 +65,8 @@ _GAP = r"(?:(?:\\!)?,\\!|\{,\}|\\,|\\ |\\;|\\:|\\!|~| )"
 _GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GAP}\d{{3}})+(?![\d])(?!{_GAP}?\d)", re.ASCII)
 _BRACED = re.compile(r"(?<![\\^_a-zA-Z}])\{([:.;=<>+-])\}")  # 3{:}30
 _DEGREE = re.compile(r"(?<!\^)(?<!\^\{)\\degree(?![A-Za-z])")
+_COLOR = re.compile(r"\\(?:text)?color\s*\{\w+\}")
+_PARENTHESISED_DIGITS = re.compile(r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)")  # (1011)_2
 _COMMAS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)(?!,\d)", re.ASCII)
 _DOTTED = r"(?P<head>\d{0,20}\.\d{0,12}?)(?P<period>\d{1,6}?)(?P=period){2,20}(?:\.\.\.|\\[lc]?dots\b)"
 _TOKEN = re.compile(
@@ -124,6 +126,8 @@ def plain(text: str) -> str:
         text = "".join(UNICODE.get(character, character) for character in text)
     text = _DEGREE.sub(r"^\\circ ", text)
     text = _BRACED.sub(r"\1", text)
+    text = _COLOR.sub("", text)
+    text = _PARENTHESISED_DIGITS.sub(r"\1", text)
     text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     return _COMMAS.sub(lambda m: m[0] if _bracketed(text, m.start()) else m[0].replace(",", ""), text)
 
@@ -166,6 +170,8 @@ def _text(value: str, raw: str):
             yield Token("text", word) if word else Token("num", Fraction(digits)) if digits else Token("op", sign)
     elif re.search(r"[\d\\$=+]", value) or not re.search(r"[A-Za-z.]", value):  # \text{42}: mathematics in a text box
         yield from tokens(value)
+    elif value == "mod":
+        yield Token("command", value)
     elif not raw.startswith("\\text") and (value in FUNCTIONS or value in ("e", "i", "d")):
         yield from _letters(value)
     elif value:

@@ -1,5 +1,6 @@
 """Units behind (or a currency sign before) a number: 10 km, 5 m/s^2, 45°, 50 %, $3.50, 12 apples."""
 
+import re
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -50,9 +51,9 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **_scaled("", {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
                    "dozen": 12}),
 }  # fmt: skip
+_COMPOUND = re.compile(r"(\d{1,9})\s*([A-Za-z]+)\s*(?:,|,?\s*and)?\s*(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]+)")
 COMPOUNDS = {"mph": "mile per hour", "kph": "km per hour", "kmh": "km per hour", "fps": "foot per second"}
 POWERS = {"square": 2, "squared": 2, "sq": 2, "cu": 3, "cubic": 3, "cubed": 3}
-UNIT_WORD = {"unit", "units", "square", "cubic", "sq", "cu"}
 
 # Words that are no unit: what they stand beside is hedged, negated or another value.
 _STOP_WORDS = (
@@ -95,7 +96,7 @@ def read_unit(rest: list[Token]) -> Unit | None:
             exponents[_base(last)] += sign * (POWERS[word] - 1)
         elif word in POWERS:
             pending = POWERS[word]
-        elif word in ("unit", "units"):  # "12 square units" says no more than 12
+        elif word in ("unit", "units", "old"):  # "12 square units" says no more than 12
             last, pending = "", 1
         elif word in UNITS:
             base, size = UNITS[word]
@@ -112,6 +113,17 @@ def read_unit(rest: list[Token]) -> Unit | None:
         raise Unreadable("too many words for a unit")
     dimension = tuple(sorted((base, power) for base, power in exponents.items() if power))
     return Unit(dimension, factor, droppable=not multiplied)
+
+
+def compound(text: str) -> tuple[Fraction, str] | None:
+    """The whole of "5 hours and 30 minutes" in its smallest unit, and that unit; None for any other text."""
+    match = _COMPOUND.fullmatch(text)
+    if not match:
+        return None
+    large, small = UNITS.get(match[2], ("", 0)), UNITS.get(match[4], ("", 0))
+    if not large[0] or large[0] != small[0] or large[1] <= small[1]:
+        return None
+    return Fraction(match[1]) * large[1] / small[1] + Fraction(match[3]), match[4]
 
 
 def _base(word: str) -> str:

@@ -9,11 +9,11 @@ from lab.response import region_contents
 from rewards._math_compare import equal, value_of
 from rewards._math_forms import is_literal
 from rewards._math_reader import read
-from rewards._math_tokens import Unreadable, tokens
+from rewards._math_tokens import Token, Unreadable, tokens
 from rewards._math_tree import Node, number
-from rewards._math_units import DENIALS, Unit, read_unit
+from rewards._math_units import DENIALS, Unit, compound, read_unit
 from rewards._math_values import exact
-from rewards._math_words import clock, labelled, meaning, words
+from rewards._math_words import clock, labelled, meaning, unboxed, words
 
 LETTERS = ("name", "word", "text")
 MAX_CHARACTERS = 2_000
@@ -142,7 +142,7 @@ def bare(text: str) -> str:
     text = text.strip()
     for _ in range(4):
         before = text
-        text = re.sub(r"(?<=[^.\\])\.$", "", text).strip() if len(text) <= MAX_INTEGER + 10 else text
+        text = re.sub(r"(?<=[^.\\])\.$|(?<!\\)\\$", "", text).strip() if len(text) <= MAX_INTEGER + 10 else text
         if match := _WRAPPERS.fullmatch(text) if text[:1] in "\\*<" else None:
             inner = next(group for group in match.groups() if group is not None).strip()
             if "boxed" not in text or _balanced(inner):
@@ -223,6 +223,8 @@ def _read(text: str) -> Quantity:
     if (match := _NAMED.fullmatch(text)) and not DENIALS & set(match[1].lower().split()):
         text = match[2]  # \text{Area} = 42
     text = _SAID.sub("", text)
+    if len(text) < 100 and (whole := compound(unboxed(text))):
+        return number(whole[0]), read_unit([Token("text", whole[1])])
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2", text)
     text = _SHORT_UNIT.sub(r"\1 \\text{\2}", text) if _SHORT_UNIT.fullmatch(text) else text
     if currency := _CURRENCY.match(text):
