@@ -201,6 +201,7 @@ class _Run:
             for worker in team:
                 if queue and worker.ready and not worker.jobs:
                     self._give(worker, queue)
+            team = [worker for worker in team if worker in self.pool.workers]  # those that died idle are gone
             starting = sum(not worker.ready and not worker.jobs for worker in team)
             size = 1 if concurrent else self.pool.count
             for _ in range(min(len(queue) - starting, size - len(team))):
