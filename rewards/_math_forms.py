@@ -3,7 +3,7 @@
 from fractions import Fraction
 from itertools import combinations
 
-from rewards._math_tree import Node
+from rewards._math_tree import Node, number
 from rewards._math_values import exact, quick, symbols
 
 MAX_TERMS = 200
@@ -60,6 +60,8 @@ def _marks(node: Node) -> set[str]:
         return {"arithmetic"} if node.parts[0].kind == "neg" else set()
     if node.kind == "div":
         whole = exact(node)
+        if node.parts[0] == number(1) and node.parts[1].kind == "pow":
+            return set()  # 1/10^6 is 10^{-6}
         plain = all(_whole(part.parts[0] if part.kind == "neg" else part) for part in node.parts)
         return {"arithmetic"} if not plain or whole is None or whole.denominator == 1 else set()
     value = quick(node, {})
@@ -76,6 +78,9 @@ def _combinable(node: Node) -> set[str]:
         letters = [part.data for part in node.parts if part.kind in ("sym", "const")]
         roots = [part for part in node.parts if part.kind == "root" and not symbols(part)]
         return {"like factors"} if len(roots) > 1 or len(set(letters)) < len(letters) else set()
+    cores = [_core(part) for part in node.parts if exact(part) is None]
+    if len(set(cores)) < len(cores):
+        return {"like terms"}
     points = [{name: value + i for i, name in enumerate(sorted(symbols(node)))} for value in _TWO_VALUES]
     terms = [[quick(part, point) for point in points] for part in node.parts[:MAX_TERMS]]
     for a, b in combinations([term for term in terms if all(term)], 2):
@@ -83,6 +88,16 @@ def _combinable(node: Node) -> set[str]:
         if abs(ratio - other) <= 1e-12 * abs(ratio) and _is_rational(ratio):
             return {"like terms"}
     return set()
+
+
+def _core(term: Node) -> Node:
+    """A term without its sign and its number: 5 e^x and -e^x are like terms, even where they overflow."""
+    if term.kind == "neg":
+        return _core(term.parts[0])
+    if term.kind == "mul":
+        rest = tuple(part for part in term.parts if part.kind != "num")
+        return rest[0] if len(rest) == 1 else term._replace(parts=rest)
+    return term
 
 
 def _can_be_raised(node: Node) -> bool:

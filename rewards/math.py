@@ -237,7 +237,7 @@ def _read(text: str) -> Quantity:
     if value.kind == "degree":  # 45°, or x = 45°, or 20 °C
         scale = [token.value for token in rest]
         if scale in ([], ["C"], ["F"]):
-            inner = value.parts[0] if name is None else Node("rel", (name, value.parts[0]), ("=",))
+            inner = value.parts[0] if name is None else node._replace(parts=(name, value.parts[0]))
             return inner, Unit(((" ".join(["degree", *scale]), 1),), Fraction(1))
     return node, read_unit(rest)
 
