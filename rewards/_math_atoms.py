@@ -95,7 +95,7 @@ class Atoms:
     def named_base(self) -> Node | None:
         r"""The base in words, as in `1011_{\text{two}}`."""
         start, braced = self.at, self.skip("{")
-        if self.sees("base", kinds=("text",)):
+        if self.sees("base", kinds=("text", "word")):
             self.take()
             base = self.take()
             self.expect("}")

@@ -1,21 +1,14 @@
 """Whether an answer's tree says the same as the gold's: like with like, and evaluated as far."""
 
-from fractions import Fraction
-
-from rewards._math_forms import is_literal, undone
+from rewards._math_scalars import NEEDED_POINTS, infinity, sample_points, scalars_equal
 from rewards._math_sets import FLIPPED, real_set, same
 from rewards._math_tree import Node
-from rewards._math_values import DIGITS, Refused, close, exact, magnitude, precise, quick, symbols
+from rewards._math_values import Refused, close, exact, precise, symbols
 
 SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "call", "degree"}
 COLLECTIONS = {"list", "set", "empty"}
 REALS = {"interval", "tuple", "bracket", "union", "intersection", "difference", "rel", "list", "field", "empty", "set"}
 MAX_ITEMS = 200
-MAX_MAGNITUDE = 1_000  # of a constant: as many digits more are carried to tell 100! from 100! + 1
-NEEDED_POINTS = 4
-# Values given to symbols: an odd mix of sizes and signs, so that two different formulas meet at none of them.
-_POSITIVE = [Fraction(n, d) for n, d in ((7, 5), (29, 11), (5, 13), (13, 8), (37, 10), (8, 9), (46, 7))]
-_NEGATIVE = [Fraction(n, d) for n, d in ((-9, 7), (-23, 6), (-3, 11))]
 
 
 def equal(gold: Node, answer: Node) -> bool:
@@ -176,14 +169,8 @@ def _equal(gold: Node, answer: Node) -> bool:
 
 def _ends_equal(gold: Node, answer: Node) -> bool:
     """Items of a tuple or ends of an interval, where infinity is a value of its own."""
-    infinite = _infinity(gold), _infinity(answer)
+    infinite = infinity(gold), infinity(answer)
     return infinite[0] == infinite[1] if any(infinite) else _equal(gold, answer)
-
-
-def _infinity(node: Node) -> int:
-    if node.kind == "neg":
-        return -_infinity(node.parts[0])
-    return int(node == Node("const", data="inf"))
 
 
 def _intersects(node: Node) -> bool:
@@ -193,98 +180,6 @@ def _intersects(node: Node) -> bool:
 def _same_variable(gold: Node, answer: Node) -> bool:
     names = symbols(gold), symbols(answer)
     return names[0] == names[1] or not all(names)
-
-
-# ---- scalars
-
-
-def scalars_equal(gold: Node, answer: Node) -> bool:
-    """Two numbers or formulas of one value, the answer evaluated as far as the gold is."""
-    if _infinity(gold) or _infinity(answer):
-        return _infinity(gold) == _infinity(answer)
-    if gold == answer:
-        return True
-    if not symbols(answer) <= symbols(gold):
-        return False
-    left = exact(gold)
-    if left is not None:
-        right = exact(answer)
-        if right is None:
-            return False
-        return left == right and _written_out(gold, left, answer)
-    agree = _agree if symbols(gold) else _constants_agree
-    return agree(gold, answer) and undone(answer) <= undone(gold)
-
-
-def _written_out(gold: Node, value: Fraction, answer: Node) -> bool:
-    if not is_literal(gold):  # the gold itself stands as an expression
-        return is_literal(answer) or undone(answer) <= undone(gold)
-    return is_literal(answer) and not (value.denominator == 1 and answer.kind != "num")
-
-
-def _constants_agree(gold: Node, answer: Node) -> bool:
-    """Whether two constants are one: to 45 decimals, and to 45 digits where they are small, however large they are."""
-    a, b = quick(gold, {}), quick(answer, {})
-    if None not in (a, b) and abs(a - b) > 1e-6 * max(abs(a), abs(b)):
-        return False
-    try:
-        a, b = precise(gold, {}), precise(answer, {})
-        size = magnitude(a)
-        if abs(size) > MAX_MAGNITUDE or not close(a, b):
-            return False
-        a, b = (precise(node, {}, DIGITS + abs(size)) for node in (gold, answer))
-        return close(a, b, scale=min(abs(a), 1) or 1, digits=DIGITS + abs(size))
-    except Refused:
-        return False
-
-
-def _agree(gold: Node, answer: Node) -> bool:
-    """Whether two formulas of symbols have one value wherever the gold is defined: in doubles, then to 45 digits."""
-    names = symbols(gold)
-    points = sample_points(names)
-    for point in points:
-        a, b = quick(gold, point), quick(answer, point)
-        if a is not None and b is not None and abs(a - b) > 1e-6 * max(abs(a), abs(b), 1e-6) and _counts(a, gold):
-            return False
-    agreeing = 0
-    for point in points:
-        try:
-            value = precise(gold, point)
-        except Refused:
-            continue
-        if not _counts(value, gold):
-            continue
-        try:
-            if not close(value, precise(answer, point), scale=max(abs(value), 1)):
-                return False
-        except Refused:
-            return False
-        agreeing += 1
-    return agreeing >= (NEEDED_POINTS if names else 1) or (0 < agreeing == _defined(points, gold) > 1)
-
-
-def sample_points(names: set[str]) -> list[dict[str, Fraction]]:
-    """Values for each symbol: first all positive, where roots and logarithms live, then of both signs."""
-    if not names:
-        return [{}]
-    pools = [(_POSITIVE, i) for i in range(len(_POSITIVE))] + [(_POSITIVE + _NEGATIVE, -1 - i) for i in range(5)]
-    return [
-        {name: pool[(i + 3 * k) % len(pool)] + Fraction(k, 17) for k, name in enumerate(sorted(names))}
-        for pool, i in pools
-    ]
-
-
-def _defined(points, gold: Node) -> int:
-    return sum(quick(gold, point) is not None for point in points)
-
-
-def _counts(value, gold: Node) -> bool:
-    """A point at which a real formula of symbols turns complex is outside its domain."""
-    return value.imag == 0 or abs(value.imag) < 1e-30 * abs(value) or not symbols(gold) or _has_i(gold)
-
-
-def _has_i(node: Node) -> bool:
-    return node == Node("const", data="i") or any(_has_i(part) for part in node.parts)
 
 
 # ---- collections and relations

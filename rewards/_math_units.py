@@ -154,7 +154,7 @@ def _words(rest: list[Token]) -> list[str | int]:
         elif raising and value == "circ":
             words.append("degree")
             raising = False
-        elif token.kind == "op" and value == "%":
+        elif token.kind == "op" and value == "%" and "percent" not in words:
             words.append("percent")
         elif token.kind == "op" and value == "/":
             words.append("/")

@@ -60,7 +60,8 @@ def labelled(text: str) -> tuple[str, str] | None:
     r"""The letter and the text of an option that is given with both: `\textbf{(B)}\ 12`."""
     match = _LABELLED.fullmatch(text)
     content = match and (match[2] or match[3])
-    return (match[1], content) if match and not _SECOND_OPTION.search(content) else None
+    committed = match and content[0] not in "+-*/^_=<>," and not _SECOND_OPTION.search(content)
+    return (match[1], content) if committed else None
 
 
 def clock(text: str) -> tuple | None:

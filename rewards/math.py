@@ -55,6 +55,7 @@ _UNIT_FRACTION = re.compile(
 )
 _CURRENCY = re.compile(r"([+-]?)\s*(\\\$|\\euro\b|\\pounds\b|\u20ac|\u00a3)\s*")
 _CURRENCIES = {"\\$": "dollar", "\\euro": "euro", "\u20ac": "euro", "\\pounds": "GBP", "\u00a3": "GBP"}
+_CELSIUS, _FAHRENHEIT = ((Node("sym", data=letter),) for letter in "CF")
 _SHORT_UNIT = re.compile(r"(-?[\d.,/]+)\s+((?:min|[mgsLNJWVKh])(?:\^\{?[23]\}?)?(?:\s*/\s*[smh](?:\^\{?2\}?)?)?)")
 
 
@@ -234,6 +235,8 @@ def _read(text: str) -> Quantity:
         return node, Unit(((_CURRENCIES[currency[2]], 1),), Fraction(1))
     node, rest = read(text)
     name, value = value_of(node)
+    if value.kind == "mul" and value.parts[0].kind == "degree" and value.parts[1:] in (_CELSIUS, _FAHRENHEIT):
+        rest, value = [Token("name", value.parts[1].data), *rest], value.parts[0]
     if value.kind == "degree":  # 45°, or x = 45°, or 20 °C
         scale = [token.value for token in rest]
         if scale in ([], ["C"], ["F"]):
