@@ -61,7 +61,7 @@ def test_the_standard_library_is_there_without_its_folder():
         "print(fractions.Fraction(1, 3) + fractions.Fraction(1, 6), datetime.date(2024, 2, 28).weekday())"
     )
     assert worker().run(program, Inputs()).stdout == "1/2 2\n"
-    for name in ("numpy", "lab", "site-packages", "../secret", "rewards.code"):
+    for name in ("numpy", "lab", "site-packages", "../secret", "rewards.code", "test.support"):
         outputs = worker().run(f"__import__({name!r})", Inputs())
         assert outputs.error[0] == "ModuleNotFoundError", outputs
 
