@@ -58,7 +58,7 @@ def test_answers_of_a_prompt_come_together_and_longer_than_the_cache(shared, mon
 
 
 def test_log_probabilities_after_answers_have_left(shared):
-    """Half of the answers leave, the longest prompt with them; what stays sees its own prompt and its own tokens still."""
+    """Half of the answers leave, the longest prompt with them; what stays still sees its own prompt and tokens."""
     prompts, counts = _prompts(4), [2, 3, 1, 2]
     decoding, _ = _prefill(shared, prompts)
     decoding.begin(torch.arange(4).repeat_interleave(torch.tensor(counts)))
