@@ -1,8 +1,10 @@
 """Looking at things in a terminal: tasks, rows, tokens, fields, checkpoints, runs, and what a run would do."""
 
+import ast
 import random
 import sys
 from itertools import cycle
+from pathlib import Path
 
 from lab.config import SECTIONS, STAGES, Experiment
 from lab.data import gold_response
@@ -35,8 +37,10 @@ def task_table() -> str:
 
 
 def _first_line(task: Task) -> str:
-    module = sys.modules.get(task.rows.__module__)
-    return (module.__doc__ or "").strip().partition("\n")[0].partition(": ")[2] if module else ""
+    """The first line of the task file's docstring, without the task's name."""
+    text = ast.get_docstring(ast.parse(Path(task.source).read_text(encoding="utf-8"))) if task.source else None
+    first = (text or "").partition("\n")[0]
+    return first.removeprefix(f"{task.name}: ")
 
 
 def at_task(name: str, model: str) -> str:
