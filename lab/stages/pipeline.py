@@ -1,7 +1,6 @@
 """The pipeline: an experiment's stages one after the other, each from a checkpoint to a checkpoint and its numbers."""
 
 import contextlib
-import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -228,11 +227,6 @@ def check_unchanged(run: Run, facts: dict) -> None:
             raise UserError(
                 f"{run.path} cannot be resumed: {hint} has changed since it began; put it back, or start a new run"
             )
-
-
-def without(experiment: Experiment, *stages: str) -> Experiment:
-    """The experiment with some sections taken out."""
-    return dataclasses.replace(experiment, **dict.fromkeys(stages))
 
 
 def _shared_run(experiment: Experiment, facts: dict, needed_bytes: int) -> Run:
