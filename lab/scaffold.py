@@ -13,7 +13,7 @@ from rewards.numeric import numeric_answer
 
 def rows(split, rng):
     while True:
-        a, b = rng.randint(0, 9), rng.randint(0, 9)
+        a, b = rng.randint(0, 99), rng.randint(0, 99)
         yield {{"question": f"What is {{a}} + {{b}}?", "answer": str(a + b)}}
 
 

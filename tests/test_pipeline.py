@@ -87,12 +87,14 @@ def test_a_task_file_elsewhere_trains_from_an_empty_folder(lab, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "empty").mkdir()
     (tmp_path / "elsewhere" / "smallest.py").write_text(TASK)
-    overrides = ("task=../elsewhere/smallest.py", "grpo.max_steps=2", "sft.demonstrations=64", "eval.n=50")
+    overrides = ("task=../elsewhere/smallest.py", "grpo.max_steps=2", "sft.demonstrations=800", "eval.n=50")
     done = lab("run", "smoke", *overrides, cwd=tmp_path / "empty")
     assert done.returncode == 0, done.stderr
     (summary,) = (tmp_path / "empty" / "runs").glob("smoke/*/summary.json")
     stages = json.loads(summary.read_text())["stages"]
     assert list(stages) == ["base", "sft", "grpo"] and stages["grpo"]["n"] == 50
+    shown = int(stages["sft"]["label"].split()[0])  # there are 1,000 prompts, of which 70 % are for training
+    assert 600 < shown < 800 and f"{shown} demonstrations" in done.stdout
     again = lab("report", summary.parent)
     assert again.returncode == 0 and "held-out smallest" in again.stdout
     assert str(summary.parent.name) in lab("runs", tmp_path / "empty" / "runs").stdout

@@ -110,7 +110,10 @@ def _stage(bench: Bench, stage: str, label: str) -> None:
         del model
         free_memory()
     result = numbers(samples, bench.before)
-    result |= {"label": label or describe(bench.experiment, stage), "checkpoint": str(bench.checkpoint)}
+    result |= {
+        "label": label or describe(bench.experiment, stage, len(bench.data.sft)),
+        "checkpoint": str(bench.checkpoint),
+    }
     result |= {"seconds": time.monotonic() - started, "train_seconds": trained if stage != "base" else 0.0}
     bench.before = samples
     if is_main():
@@ -134,10 +137,10 @@ def _train(bench: Bench, stage: str, model, renderer) -> Path:
     return grpo(bench.experiment, model, renderer, bench.tasks, rows, bench.scorer, *where)
 
 
-def describe(experiment: Experiment, stage: str) -> str:
-    """A stage in a few words, for the table."""
+def describe(experiment: Experiment, stage: str, demonstrations: int) -> str:
+    """A stage in a few words, for the table; `demonstrations` is how many rows there really were."""
     if stage == "sft":
-        return f"{experiment.sft.demonstrations} demonstrations"
+        return f"{demonstrations} demonstrations"
     if stage == "grpo":
         plan = experiment.plan("grpo", processes=world_size())
         return f"{experiment.grpo.arguments['max_steps']} steps × {plan.prompts} prompts × {plan.answers} answers"
