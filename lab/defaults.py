@@ -29,7 +29,7 @@ EVERY_STAGE = {
     "logging_steps": (1, "the curves need each step"),
     "report_to": ("none", "metrics.jsonl and the report are always written; 'trackio' adds a live page"),
     "save_strategy": ("steps", "a killed run loses the steps since the last checkpoint, no more"),
-    "save_steps": (0.1, "below 1 a share of the steps: ten checkpoints a stage, whatever its length"),
+    "save_steps": (0.1, "below 1 a share of the steps: ten checkpoints a stage, and never less than ten steps apart"),
     "save_total_limit": (1, "one is enough to go on from, and goes at the stage's end; more, or null for all, stay"),
     "gradient_checkpointing": (False, "small models have the memory; turn it on where yours has not"),
     "dataloader_pin_memory": (False, "rows are tiny; pinning only warns on a CPU"),

@@ -10,6 +10,8 @@ from lab.distributed import any_rank, is_main
 from lab.kept import checkpoints, mark_complete
 from lab.stop import Stop
 
+APART = 10  # steps between two checkpoints where their number is a share: one of a small model costs as much as a step
+
 
 class Keeper(TrainerCallback):
     """Marks each checkpoint once all ranks have written theirs, drops the ones before it, and saves when asked to stop.
@@ -23,12 +25,17 @@ class Keeper(TrainerCallback):
         self.trainer, self.limit, self.stop, self.every = trainer, limit, stop, every
         self.waiting = self.stopping = False
 
+    def on_train_begin(self, args, state, control, **kwargs):
+        if args.save_steps < 1:
+            state.save_steps = max(state.save_steps, APART)
+
     def on_step_end(self, args, state, control, **kwargs):
         self.stopping |= any_rank(self.stop.asked)
         self.waiting |= control.should_save or self.stopping
         at_the_end = state.global_step >= state.max_steps
         whole = state.global_step % self.every == 0 or at_the_end
-        control.should_save = self.waiting and whole and not (at_the_end and self.stopping)
+        # At the end the weights alone are saved: the trainer's own checkpoint would be dropped right after them.
+        control.should_save = self.waiting and whole and not (at_the_end and (self.stopping or self.limit == 1))
         if self.stopping and whole:
             control.should_training_stop = True
 
