@@ -9,6 +9,10 @@ BASES = {
     "sixteen": 16,
 }  # fmt: skip
 NAMED_THINGS = {"angle", "triangle", "measuredangle"}  # \angle ABC = 40
+_ZERO, _INFINITY = number(0), Node("const", data="inf")
+_ABOVE, _FROM = (Node("interval", (_ZERO, _INFINITY), (closed, False)) for closed in (False, True))
+_BELOW, _UP_TO = (Node("interval", (Node("neg", (_INFINITY,)), _ZERO), (False, closed)) for closed in (False, True))
+HALVES = {"+": _ABOVE, ">0": _ABOVE, "ge0": _FROM, "-": _BELOW, "<0": _BELOW, "le0": _UP_TO}  # of the real numbers
 CONSTANTS = {"pi": "pi", "infty": "inf"}
 
 
@@ -61,12 +65,14 @@ class Atoms:
             if self.sees("_"):
                 return self.based(token)
             return number(token.value)
+        if token.kind == "digits":
+            return self.based(token)
         if token.kind == "name":
             return self.named(str(token.value))
         if token.kind == "text" and len(token.value) == 1 and token.value.isalpha():
             return _symbol(token.value) if self.sees("(", "^") else Node("text", data=token.value)
         if token.kind == "field":
-            return Node("field", data=token.value)
+            return self.field(token.value)
         if token.kind == "env":
             return self.matrix(token.value)
         if token.kind == "command":
@@ -85,11 +91,28 @@ class Atoms:
             name += "_" + "".join(str(token.raw or token.value) for token in index if token.value != "{")
         return _symbol(name)
 
+    def field(self, name: str) -> Node:
+        r"""A field or its part: \mathbb{R}, \mathbb{R}^+, \mathbb{R}_{\ge 0}."""
+        if not self.sees("_", "^"):
+            return Node("field", data=name)
+        raised, part = self.take().value == "^", []
+        part.append(self.take())
+        if part[0].value == "{":
+            while not self.sees("}"):
+                part.append(self.take())
+            self.take()
+        written = "".join(str(token.raw or token.value) for token in part if token.value != "{")
+        if name == "R" and (half := HALVES.get(written)):
+            return half
+        if raised and written.isdigit():
+            return Node("field", data=f"{name}^{written}")
+        raise Unreadable(f"the part {written} of a field")
+
     def based(self, token: Token) -> Node:
         self.expect("_")
         base = self.named_base() or self.argument(whole=True)
-        if base.kind != "num" or not token.raw.isdigit():
-            raise Unreadable("a subscript on a number")
+        if base.kind != "num" or not token.raw.isalnum() or any(int(digit, 16) >= base.data for digit in token.raw):
+            raise Unreadable("a subscript on a number, or digits that its base does not have")
         return Node("based", (base,), token.raw.lstrip("0"))
 
     def named_base(self) -> Node | None:
@@ -190,13 +213,17 @@ class Atoms:
     # ---- brackets
 
     def group(self) -> Node:
-        inner = self.statements()
-        if self.sees("over", "choose"):
-            over = self.take().value == "over"
-            parts = (inner, self.statements())
-            inner = Node("div", parts) if over else Node("call", parts, "binom")
+        inner = self.over(self.statements())
         self.expect("}")
         return inner
+
+    def over(self, top: Node) -> Node:
+        r"""`top` itself, or TeX's fraction {7 \over 2} or binomial {4 \choose 2} over what follows."""
+        if not self.sees("over", "choose"):
+            return top
+        over = self.take().value == "over"
+        parts = (top, self.statements())
+        return Node("div", parts) if over else Node("call", parts, "binom")
 
     def parenthesis(self) -> Node:
         items = self.statements()

@@ -2,13 +2,15 @@
 
 from rewards._math_scalars import NEEDED_POINTS, infinity, sample_points, scalars_equal
 from rewards._math_sets import FLIPPED, real_set, same
-from rewards._math_tree import Node
+from rewards._math_tree import Node, number
 from rewards._math_values import Refused, close, exact, precise, symbols
 
 SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "call", "degree"}
 COLLECTIONS = {"list", "set", "empty"}
 REALS = {"interval", "tuple", "bracket", "union", "intersection", "difference", "rel", "list", "field", "empty", "set"}
 MAX_ITEMS = 200
+C = Node("sym", data="C")
+POLAR = ["r", "theta"]
 
 
 def equal(gold: Node, answer: Node) -> bool:
@@ -23,7 +25,7 @@ def equal(gold: Node, answer: Node) -> bool:
         gold = value
     else:
         gold_name = None
-    name, answer = value_of(answer, indexed=gold.kind == "list" or (gold_name is None and not _has_relation(gold)))
+    name, answer = value_of(answer, indexed=not _has_relation(gold))
     if None not in (gold_name, name) and gold_name != name and not _interchangeable(gold_name, name, gold):
         return False
     return _equal(_expanded(gold), _expanded(answer))
@@ -62,18 +64,28 @@ def _is_label(node: Node) -> bool:
 
 
 def _as_point(node: Node) -> Node:
-    """`x = 3, y = -2` as `(x, y) = (3, -2)`: values of letters that follow one another in the alphabet."""
-    if node.kind != "list" or "or" in node.data or not all(p.kind == "rel" and p.data == ("=",) for p in node.parts):
+    """`x = 3, y = -2` and `(y, x) = (-2, 3)` as `(x, y) = (3, -2)`: letters that follow one another in the alphabet."""
+    pairs = _named_values(node)
+    if not all(name.kind == "sym" and value.kind in SCALARS for name, value in pairs):
         return node
-    pairs = [part.parts for part in node.parts]
-    if not all(name.kind == "sym" and len(name.data) == 1 and value.kind in SCALARS for name, value in pairs):
-        return node
-    pairs.sort(key=lambda pair: pair[0].data)
-    codes = [ord(name.data) for name, _ in pairs]
-    if codes != list(range(codes[0], codes[0] + len(codes))):
-        return node
+    names = [name.data for name, _ in pairs]
+    if names != POLAR:
+        pairs.sort(key=lambda pair: pair[0].data)
+        codes = [ord(name.data[0]) for name, _ in pairs if len(name.data) == 1]
+        if not codes or codes != list(range(codes[0], codes[0] + len(pairs))):
+            return node
     names, values = zip(*pairs, strict=True)
     return Node("rel", (Node("tuple", names), Node("tuple", values)), ("=",))
+
+
+def _named_values(node: Node) -> list[tuple[Node, Node]]:
+    """The pairs of `x = 3, y = -2` and of `(x, y) = (3, -2)`; none for any other tree."""
+    if node.kind == "list" and "or" not in node.data and all(p.kind == "rel" and p.data == ("=",) for p in node.parts):
+        return [part.parts for part in node.parts]
+    if node.kind == "rel" and node.data == ("=",) and [part.kind for part in node.parts] == ["tuple", "tuple"]:
+        names, values = (part.parts for part in node.parts)
+        return list(zip(names, values, strict=True)) if len(names) == len(values) else []
+    return []
 
 
 def _is_name(node: Node) -> bool:
@@ -120,10 +132,19 @@ def _expanded(node: Node) -> Node:
         parts = [_expanded(part) for part in node.parts]
         flat = [inner for part in parts for inner in (part.parts if part.kind == "list" else (part,))]
         return Node(node.kind, tuple(flat), node.data)
+    if node.kind == "mul" and [part.kind for part in node.parts[1:]] == ["matrix"] and node.parts[0].kind in SCALARS:
+        return _multiplied(*node.parts)
     if node.kind in SCALARS | {"pm", "mp", "rel"} and _has_sign(node):
         joiner = "" if node.kind != "rel" else "and" if "!=" in node.data else "or"
         return Node("list", (_signed(node, 1), _signed(node, -1)), (joiner,))
     return node
+
+
+def _multiplied(factor: Node, matrix: Node) -> Node:
+    """factor × matrix, cell by cell."""
+    cells = [Node("mul", (factor, cell)) for cell in matrix.parts]
+    values = map(exact, cells)
+    return matrix._replace(parts=tuple(number(v) if v is not None else c for v, c in zip(values, cells, strict=True)))
 
 
 def _has_sign(node: Node) -> bool:
@@ -142,7 +163,7 @@ def _signed(node: Node, sign: int) -> Node:
 
 def _equal(gold: Node, answer: Node) -> bool:
     if gold.kind in SCALARS and answer.kind in SCALARS:
-        return scalars_equal(gold, answer)
+        return scalars_equal(gold, _renamed_constant(gold, answer))
     if gold.kind in COLLECTIONS and not any(part.kind == "rel" for part in gold.parts):
         return _collections_equal(gold, answer)
     if (
@@ -165,6 +186,16 @@ def _equal(gold: Node, answer: Node) -> bool:
     if gold.kind == answer.kind == "list":
         return len(gold.parts) == len(answer.parts) and _matched(gold.parts, answer.parts)
     return False
+
+
+def _renamed_constant(gold: Node, answer: Node) -> Node:
+    """`answer` with the gold's C for its own constant of integration: x^2 + c is x^2 + C."""
+    if gold.kind != "add" or answer.kind != "add" or C not in gold.parts or len(symbols(gold)) > 2:
+        return answer
+    others = [part for part in answer.parts if part.kind == "sym" and part.data in ("c", "k", "K")]
+    if C in answer.parts or len(others) != 1 or others[0].data in symbols(gold):
+        return answer
+    return answer._replace(parts=tuple(C if part == others[0] else part for part in answer.parts))
 
 
 def _ends_equal(gold: Node, answer: Node) -> bool:

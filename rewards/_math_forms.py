@@ -11,7 +11,7 @@ _TWO_VALUES = (Fraction(17, 11), Fraction(29, 13))  # of the symbols: like terms
 
 # Functions that stand for one another: where the gold has a sine, the answer may have a cosine. exp is but a power.
 FAMILIES = {"exp": ""}
-FAMILIES |= dict.fromkeys(("sin", "cos", "tan", "sec", "csc", "cot"), "trigonometric")
+FAMILIES |= dict.fromkeys(("sin", "cos", "tan", "sec", "csc", "cot", "cis"), "trigonometric")
 FAMILIES |= dict.fromkeys(("arcsin", "arccos", "arctan"), "inverse trigonometric")
 FAMILIES |= dict.fromkeys(("ln", "log", "log10"), "logarithm")
 

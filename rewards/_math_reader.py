@@ -10,6 +10,7 @@ from rewards._math_atoms import CONSTANTS, FACTORS, NAMED_THINGS, Atoms
 from rewards._math_tokens import FUNCTIONS, MAX_POWER_OF_TEN, Token, Unreadable, tokens
 from rewards._math_tree import Node, is_whole, number
 from rewards._math_units import COMPOUNDS, STOP_WORDS, UNITS
+from rewards._math_values import exact
 
 MAX_DEPTH = 40
 RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in"}
@@ -22,7 +23,7 @@ def read(text: str) -> tuple[Node, list[Token]]:
     found = tokens(text)
     before = [Token("start", None), *found]
     reader = _Reader([letter for last, token in zip(before, found, strict=False) for letter in _letters(token, last)])
-    return reader.statements(), reader.tokens[reader.at :]
+    return reader.over(reader.statements()), reader.tokens[reader.at :]
 
 
 class _Reader(Atoms):
@@ -136,6 +137,8 @@ class _Reader(Atoms):
         whole = literal.raw.isdigit()
         if whole and self.sees("frac"):
             fraction = self.power()
+            if exact(fraction) is None:
+                return Node("mul", (value, fraction))  # 2\frac{\sqrt3}{3} is no mixed number
             return number(value.data + _proper(fraction))
         if whole and self.peek().kind == "num" and self.peek(1).value == "/" and self.peek(2).kind == "num":
             top, _, bottom = self.take(), self.take(), self.take()
@@ -218,6 +221,7 @@ def _letters(token: Token, last: Token) -> list[Token]:
         or word.lower() in STOP_WORDS
         or word in UNITS
         or word in COMPOUNDS
+        or word == "per"
     ):
         return [token]
     return [Token("name", letter, token.spaced and not i) for i, letter in enumerate(word)]

@@ -10,6 +10,8 @@ MAX_MAGNITUDE = 1_000  # of a constant: as many digits more are carried to tell 
 NEEDED_POINTS = 4
 # Values given to symbols: an odd mix of sizes and signs, so that two different formulas meet at none of them.
 _POSITIVE = [Fraction(n, d) for n, d in ((7, 5), (29, 11), (5, 13), (13, 8), (37, 10), (8, 9), (46, 7))]
+_FAR = (Fraction(1009, 7), Fraction(-1213, 9), Fraction(100_003, 11), Fraction(-100_019, 13))
+PIECEWISE = {"abs", "floor", "ceil", "max", "min"}  # |x - 10| and 10 - x differ only beyond 10
 _NEGATIVE = [Fraction(n, d) for n, d in ((-9, 7), (-23, 6), (-3, 11))]
 
 
@@ -57,6 +59,8 @@ def _agree(gold: Node, answer: Node) -> bool:
     """Whether two formulas of symbols have one value wherever the gold is defined: in doubles, then to 45 digits."""
     names = symbols(gold)
     points = sample_points(names)
+    if _is_piecewise(gold) or _is_piecewise(answer):
+        points += [{name: far + 7 * k for k, name in enumerate(sorted(names))} for far in _FAR]
     for point in points:
         a, b = quick(gold, point), quick(answer, point)
         if a is not None and b is not None and abs(a - b) > 1e-6 * max(abs(a), abs(b), 1e-6) and _counts(a, gold):
@@ -96,6 +100,12 @@ def _defined(points, gold: Node) -> int:
 def _counts(value, gold: Node) -> bool:
     """A point at which a real formula of symbols turns complex is outside its domain."""
     return value.imag == 0 or abs(value.imag) < 1e-30 * abs(value) or not symbols(gold) or _has_i(gold)
+
+
+def _is_piecewise(node: Node) -> bool:
+    return (
+        (node.kind == "call" and node.data in PIECEWISE) or node.kind == "root" or any(map(_is_piecewise, node.parts))
+    )
 
 
 def _has_i(node: Node) -> bool:

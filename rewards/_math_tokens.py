@@ -36,10 +36,10 @@ VULGAR = {"\u00bd": "1/2", "\u2153": "1/3", "\u2154": "2/3", "\u00bc": "1/4", "\
 
 FUNCTIONS = {
     "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "ln", "log", "lg", "exp",
-    "arcsin", "arccos", "arctan", "max", "min", "gcd", "lcm",
+    "arcsin", "arccos", "arctan", "cis", "max", "min", "gcd", "lcm",
 }  # fmt: skip
 SYNONYMS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "lvert": "|", "rvert": "|",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "sfrac": "frac", "nicefrac": "frac", "dbinom": "binom", "tbinom": "binom", "lvert": "|", "rvert": "|",
     "vert": "|", "mid": "|", "lbrace": "{", "rbrace": "}", "leq": "le", "geq": "ge", "leqslant": "le", "bigcup": "cup",
     "bigcap": "cap", "bmod": "mod", "pmod": "mod",
     "geqslant": "ge", "neq": "ne", "ast": "times", "cdotp": "cdot", "varnothing": "emptyset", "lbrack": "[",
@@ -66,13 +66,20 @@ _GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GAP}\d{{3}})+(?![\d])(?!{_GAP}
 _BRACED = re.compile(r"(?<![\\^_a-zA-Z}])\{([:.;=<>+-])\}")  # 3{:}30
 _DEGREE = re.compile(r"(?<!\^)(?<!\^\{)\\degree(?![A-Za-z])")
 _COLOR = re.compile(r"\\(?:text)?color\s*\{\w+\}")
-_PARENTHESISED_DIGITS = re.compile(r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)")  # (1011)_2
+_ENCLOSED_DIGITS = re.compile(
+    r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)|\\(?:text|mathrm)\s*\{([\dA-F]+)\}(?=_)"
+)  # (1011)_2
+_SLANTED = re.compile(r"\^\{?(\d{1,9})\}?\s*/\s*_\{?(\d{1,9})\}?")  # ^3/_4
+_TURNED = re.compile(  # ]1, 2] is (1, 2], and [1, 2[ is [1, 2)
+    r"([\[\]])(?!\s*\{)([^\[\],;]*[^\[\],;\s][,;][^\[\],;]*[^\[\],;\s](?<!sqrt)\s*)([\[\]])"
+)
 _COMMAS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)(?!,\d)", re.ASCII)
 _DOTTED = r"(?P<head>\d{0,20}\.\d{0,12}?)(?P<period>\d{1,6}?)(?P=period){2,20}(?:\.\.\.|\\[lc]?dots\b)"
 _TOKEN = re.compile(
     rf"""(?P<space>(?:\s|~|\\[,;:!\ >])+)
       | (?P<repeating>\d*\.\d*\\(?:overline|dot|bar)\s*\{{?\d+\}}?)
       | (?P<dotted>{_DOTTED})
+      | (?P<digits>(?=[\dA-F]*[A-F])[\dA-F]{{2,30}})(?=_\{{?\s*(?:1[1-6]\b|\\text\{{(?:twelve|sixteen)))
       | (?P<num>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)
       | \\begin\{{(?P<env>\w+\*?)\}}(?:\{{[lcr|]+\}})?
       | \\end\{{(?P<end>\w+\*?)\}}
@@ -127,9 +134,18 @@ def plain(text: str) -> str:
     text = _DEGREE.sub(r"^\\circ ", text)
     text = _BRACED.sub(r"\1", text)
     text = _COLOR.sub("", text)
-    text = _PARENTHESISED_DIGITS.sub(r"\1", text)
+    text = _ENCLOSED_DIGITS.sub(r"\1\2", text)
+    text = _SLANTED.sub(r"\\frac{\1}{\2}", text)
+    text = _TURNED.sub(_turned_round, text)
     text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     return _COMMAS.sub(lambda m: m[0] if _bracketed(text, m.start()) else m[0].replace(",", ""), text)
+
+
+def _turned_round(match: re.Match) -> str:
+    opening, inside, closing = match.groups()
+    if opening + closing == "[]":
+        return match[0]
+    return ("(" if opening == "]" else "[") + inside + (")" if closing == "[" else "]")
 
 
 def _bracketed(text: str, position: int) -> bool:
@@ -143,6 +159,8 @@ def _tokens_of(kind: str, value: str, raw: str):
         yield Token("num", number(value), raw=value)
     elif kind == "repeating":
         yield Token("num", repeating(value), raw=value)
+    elif kind == "digits":  # of a base above ten
+        yield Token("digits", value, raw=value)
     elif kind in ("env", "end"):
         yield Token(kind, value.rstrip("*"))
     elif kind in ("field", "field1"):
@@ -172,7 +190,7 @@ def _text(value: str, raw: str):
         yield from tokens(value)
     elif value == "mod":
         yield Token("command", value)
-    elif not raw.startswith("\\text") and (value in FUNCTIONS or value in ("e", "i", "d")):
+    elif value == "cis" or not raw.startswith("\\text") and (value in FUNCTIONS or value in ("e", "i", "d")):
         yield from _letters(value)
     elif value:
         yield Token("text", value)

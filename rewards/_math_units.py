@@ -49,29 +49,37 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **_scaled("degree", {"degree degrees deg": 1}), **_scaled("radian", {"rad radian radians": 1}),
     **_scaled("percent", {"percent percentage pct": 1}),
     **_scaled("", {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
-                   "dozen": 12}),
+                   "quadrillion": 10**15, "dozen": 12, "score": 20, "gross": 144, "lakh": 10**5, "crore": 10**7}),
 }  # fmt: skip
 _COMPOUND = re.compile(r"(\d{1,9})\s*([A-Za-z]+)\s*(?:,|,?\s*and)?\s*(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]+)")
 COMPOUNDS = {"mph": "mile per hour", "kph": "km per hour", "kmh": "km per hour", "fps": "foot per second"}
 POWERS = {"square": 2, "squared": 2, "sq": 2, "cu": 3, "cubic": 3, "cubed": 3}
 
-# Words that are no unit: what they stand beside is hedged, negated or another value.
-_STOP_WORDS = (
-    "a an about above almost also and another answer any approx approximately around assuming at barely because below "
-    "between but by correct could depending does else equals except exactly false few for from given greater half "
-    "hence however i if impossible in incorrect infinitely instead is isn it its just least less likely many may maybe "
-    "might minus mod modulo more most nearly neither no none nor not number off often only or otherwise over perhaps "
-    "plus possible possibly probably quarter rather roughly several should since so some sometimes sorry than that the "
-    "then there third this though thus times to total true twice uncertain under undefined unknown unless unsure until "
-    "wait was when where which while with without would wrong yes you zero one two three four five six seven eight "
-    "nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety double triple st nd rd th"
-)
-STOP_WORDS = frozenset(_STOP_WORDS.split())
-
+# Words that are no unit: beside them stands a value that is denied or hedged, bounded, or another one than it seems.
 _DENIALS = (
-    "about approximately around false incorrect least maybe most never no not off possibly probably roughly wrong"
+    "about above allegedly almost apparently approx approximate approximately aren arguably around assume assuming "
+    "barely believe below but can cannot cant could couldn depending disputed double doubt doubtful doubtfully "
+    "either else estimated exceeds except false fewer guess guessed guessing half hardly hope hopefully if "
+    "impossible inaccurate incorrect incorrectly instead ish isn isnt least less likely may maybe might most near "
+    "nearly neither never no none nonsense nope nor not off or otherwise over perhaps plausible plausibly possible "
+    "possibly presumably probable probably questionable rather reject rejected roughly seem seemingly seems should "
+    "shouldn so-called speculative suppose supposedly suspect tentative tentatively than think thrice triple twice "
+    "uncertain unclear under unknown unless unlike unlikely unsure until unverified wait wasn without would wouldn "
+    "wrong wrongly"
 )
-DENIALS = frozenset(_DENIALS.split())  # words that deny or blur the value they stand before
+DENIALS = frozenset(_DENIALS.split())
+_STOP_WORDS = (
+    "a also an and another answer any at because between by choose close conjugate correct cubed decreased divided "
+    "does eight eighth eighths eighty eleven equals error estimate even exactly excluding factorial factorials few "
+    "fifth fifths fifty five for forty four fourth fourths from given greater halves hence however hundredth "
+    "hundredths i in increased infinitely inverse is it its just many maximum minimum minus mistake mod modulo "
+    "modulus more multiplied nd negated negative nine ninety number often one only opposite pi plus positive "
+    "quarter quarters rd reciprocal remainder root seven seventy several since six sixth sixths sixty some "
+    "sometimes sorry squared st subfactorial subtracted ten tenth tenths th that the then there third thirds thirty "
+    "this though thousandth thousandths three thus times to total transpose transposed true twelve twenty two "
+    "undefined was when where which while with yes you zero"
+)
+STOP_WORDS = DENIALS | frozenset(_STOP_WORDS.split())
 
 
 def read_unit(rest: list[Token]) -> Unit | None:
@@ -109,6 +117,8 @@ def read_unit(rest: list[Token]) -> Unit | None:
             unknown.append(_noun(word))
             exponents[unknown[-1]] = sign
             last = word
+    if pending != 1:
+        raise Unreadable("a power of no unit")
     if len(unknown) > 3:
         raise Unreadable("too many words for a unit")
     dimension = tuple(sorted((base, power) for base, power in exponents.items() if power))

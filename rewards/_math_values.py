@@ -239,6 +239,7 @@ _CALLS = {
     **{name: _trigonometric(of, inverted=True) for name, of in {"sec": "cos", "csc": "sin", "cot": "tan"}.items()},
     **{f"arc{name}": _trigonometric(f"a{name}") for name in ("sin", "cos", "tan")},
     **{name: _hyperbolic(name) for name in ("sinh", "cosh", "tanh")},
+    "cis": lambda m, x: _exponential(m, 1j * x),
     "ln": _log, "log": _common_log, "log10": lambda m, x: _log(m, x, 10), "exp": _exponential,
     "abs": lambda m, x: abs(x), "factorial": _factorial, "binom": _binomial,
     "floor": _floor, "ceil": lambda m, x: -_floor(m, -x),

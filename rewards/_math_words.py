@@ -14,6 +14,18 @@ _LABELLED = re.compile(  # \textbf{(B)}\ 12
 )
 _SECOND_OPTION = re.compile(r"[A-E]\)|\b(?:or|not|maybe)\b")
 _EXCEPT = re.compile(r"(?:all )?real numbers except (?:for )?(?:x = )?(\S{1,40})")
+_ORDINAL = re.compile(r"(?:the )?(\d{1,9}) ?(?:\^ ?)?\{? ?(st|nd|rd|th) ?\}?", re.IGNORECASE)
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_MONTH = (
+    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DAY = r"(?P<day>\d{1,2}) ?(?:\^ ?\{? ?)?(?:st|nd|rd|th)? ?\}?"
+_WEEKDAY = r"(?:(?P<weekday>mon|tues|wednes|thurs|fri|satur|sun)day,? )?"
+_DATES = [
+    re.compile(rf"(?:on )?{_WEEKDAY}(?:the )?{order}(?:,? ?(?P<year>\d{{4}}))?", re.IGNORECASE)
+    for order in (f"{_MONTH} {_DAY}", f"{_DAY} ?(?:of )?{_MONTH}")
+]
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
 
 _SAME_PHRASE = {
@@ -22,6 +34,20 @@ _SAME_PHRASE = {
     "infinitely many solutions": "infinitely many",
     "infinite solutions": "infinitely many",
 }  # fmt: skip
+_ORDINALS = [
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+]
 _NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _MEANING = {
     **{word: str(value) for value, word in enumerate(_NUMBERS)},
@@ -56,6 +82,29 @@ def unboxed(text: str) -> str:
     return " ".join(_GAP.sub(" ", _TEXT.sub(r" \1 ", text)).split())
 
 
+def ordinal(text: str) -> int | None:
+    r"""The place that "3rd", `3^{\text{rd}}` and "third" name; None for any other text."""
+    if len(text) > 60:
+        return None
+    plain = unboxed(text)
+    if plain.lower() in _ORDINALS:
+        return _ORDINALS.index(plain.lower()) + 1
+    match = _ORDINAL.fullmatch(plain)
+    place = int(match[1]) if match else 0
+    ending = "th" if place // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return place if match and match[2].lower() == ending else None
+
+
+def date(text: str) -> tuple | None:
+    """(month, day, year, weekday) of "March 3rd", "3 March 2024", "Friday, March 3"; None for any other text."""
+    plain = unboxed(text) if len(text) < 100 else ""
+    match = next(filter(None, (pattern.fullmatch(plain) for pattern in _DATES)), None)
+    if not match:
+        return None
+    month = _MONTHS.index(match["month"][:3].lower()) + 1
+    return month, int(match["day"]), match["year"], (match["weekday"] or "").lower()
+
+
 def labelled(text: str) -> tuple[str, str] | None:
     r"""The letter and the text of an option that is given with both: `\textbf{(B)}\ 12`."""
     match = _LABELLED.fullmatch(text)
@@ -64,8 +113,27 @@ def labelled(text: str) -> tuple[str, str] | None:
     return (match[1], content) if committed else None
 
 
+def point_in_time(text: str) -> tuple | None:
+    """What kind of moment a text tells ("ordinal", "date" or "clock") and which; None for any other text."""
+    if not any(c.isdigit() for c in text[:100]) and text.lower() not in _ORDINALS and "text" not in text:
+        return None
+    return next(((kind.__name__, told) for kind in (ordinal, date, clock) if (told := kind(text))), None)
+
+
+def same_time(gold: tuple, answer: tuple) -> bool:
+    """Whether two moments are one; the answer may tell more: the half of the day, the weekday, the year."""
+    (kind, told), (other_kind, other) = gold, answer
+    if kind != other_kind:
+        return False
+    if kind == "clock" and len(told) == 3 and len(other) == 2 and other[0] > 12:
+        other = (other[0] - 12, other[1], "p")
+    if kind == "date":
+        return told[:2] == other[:2] and all(a in (None, "", b) for a, b in zip(told[2:], other[2:], strict=True))
+    return told in (other, other[:2]) if kind == "clock" else told == other
+
+
 def clock(text: str) -> tuple | None:
-    """Hour and minute, and "a" or "p" where a half of the day is named: 3:30, 2:45 p.m., 5 pm. None for no time."""
+    """Hour and minute, and "a" or "p" where a half of the day is told: 3:30, 2:45 p.m., 5 pm, 15:30. None: no time."""
     match = _CLOCK.fullmatch(unboxed(text.replace("{:}", ":"))) if len(text) < 80 else None
     if not match or not (match[2] or match[3]) or int(match[1]) > (12 if match[3] else 24) or int(match[2] or 0) > 59:
         return None

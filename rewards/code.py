@@ -29,9 +29,10 @@ def python_function(response, row, *, partial: bool = False, tolerance: float = 
     """1 when the program's function returns what every test expects, of exactly the expected type; else 0.
 
     The response is the program, or holds it in a fenced block (the last one of Python). row["entry_point"] names the
-    function; row["tests"] is a list of {"args": […], "expected": value}, with "kwargs" and a "tolerance" where needed,
-    or that list as the text of a Python literal. [{"asserts": source}] is for tests that cannot be turned into calls:
-    they share the program's interpreter, so a program that looks for them can fool them; for evaluation alone.
+    function; row["tests"] is a list of {"args": […], "expected": value}, or that list as the text of a Python literal;
+    a test may have "kwargs", a "tolerance", and "exact": False, which compares numbers and dicts as `==` does.
+    [{"asserts": source}] is for tests that cannot be turned into calls: they share the program's interpreter, so a
+    program that looks for them can fool them; for evaluation alone.
     partial: the share of tests passed instead. tolerance: relative and absolute, of floats. seconds: of the processor,
     for all tests together; memory_mb: above the interpreter's own. Unscorable (None) where the sandbox could not run.
     Source: the functional correctness of HumanEval (Chen et al. 2021, arXiv:2107.03374), graded outside of the program.
@@ -50,7 +51,8 @@ def python_function(response, row, *, partial: bool = False, tolerance: float = 
     except SandboxError as failure:
         return Score(None, str(failure))
     passed = [
-        "value" in answer and same(test["expected"], answer["value"], test.get("tolerance", tolerance))
+        "value" in answer
+        and same(test["expected"], answer["value"], test.get("tolerance", tolerance), test.get("exact", True))
         for test, answer in zip(tests, outputs.answers)
     ]
     passed += [False] * (len(tests) - len(passed))

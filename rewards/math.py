@@ -11,9 +11,9 @@ from rewards._math_forms import is_literal
 from rewards._math_reader import read
 from rewards._math_tokens import Token, Unreadable, tokens
 from rewards._math_tree import Node, number
-from rewards._math_units import DENIALS, Unit, compound, read_unit
+from rewards._math_units import DENIALS, STOP_WORDS, UNITS, Unit, compound, read_unit
 from rewards._math_values import exact
-from rewards._math_words import clock, labelled, meaning, unboxed, words
+from rewards._math_words import labelled, meaning, point_in_time, same_time, unboxed, words
 
 LETTERS = ("name", "word", "text")
 MAX_CHARACTERS = 2_000
@@ -53,10 +53,18 @@ _SAID = re.compile(r"\\text\s*\{\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?:?\s*
 _UNIT_FRACTION = re.compile(
     r"\\[dt]?frac\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}\s*\}\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}"
 )
-_CURRENCY = re.compile(r"([+-]?)\s*(\\\$|\\euro\b|\\pounds\b|\u20ac|\u00a3)\s*")
-_CURRENCIES = {"\\$": "dollar", "\\euro": "euro", "\u20ac": "euro", "\\pounds": "GBP", "\u00a3": "GBP"}
+_CURRENCIES = {"\\$": "dollar", "USD": "dollar", "\\euro": "euro", "\u20ac": "euro", "EUR": "euro"}
+_CURRENCIES |= {"\\pounds": "GBP", "\u00a3": "GBP", "GBP": "GBP", "\u20b9": "rupee", "\u00a5": "yen"}
+_CURRENCY = re.compile(
+    r"([+-]?)\s*(?:(?:US\s*)?(\\\$|\\euro\b|\\pounds\b|[\u20ac\u00a3\u20b9\u00a5]|USD\b|EUR\b|GBP\b)"
+    r"|\\(?:text|mathrm)\s*\{\s*(USD|EUR|GBP)\s*\})[\s~]*"
+)
+_PER = re.compile(r"(?<=\d)\s*/\s*\\(?:text|mathrm)\s*\{\s*")
+_SHARE_OF = re.compile(
+    r"(?<=[\d}%])\s*(?:\\text\s*\{)?\s*of (?:the|an?|all|each|every|its|his|her|their) ([a-z ]{1,60})\}?"
+)
 _CELSIUS, _FAHRENHEIT = ((Node("sym", data=letter),) for letter in "CF")
-_SHORT_UNIT = re.compile(r"(-?[\d.,/]+)\s+((?:min|[mgsLNJWVKh])(?:\^\{?[23]\}?)?(?:\s*/\s*[smh](?:\^\{?2\}?)?)?)")
+_SHORT_UNIT = re.compile(r"(-?[\d.,/]+)(\s*)((?:min|[mgsLNJWVKh])(?:\^\{?[23]\}?)?(?:\s*/\s*[smh](?:\^\{?2\}?)?)?)")
 
 
 @reward(reads=["answer"], range=(0, 1), version="1", sees="answer", imports=["mpmath"])
@@ -152,7 +160,7 @@ def bare(text: str) -> str:
         dollars = len(re.findall(r"(?<!\\)\$", text)) if "$" in text else 0
         if dollars and dollars % 2 == 0:
             text = re.sub(r"(?<!\\)\$", " ", text).strip()
-        elif dollars == 1 and re.match(r"-?\$", text):
+        elif dollars == 1 and re.match(r"(?:-|US)?\$", text):
             text = text.replace("$", "\\$")
         if text == before:
             break
@@ -188,13 +196,13 @@ def same(gold: str, answer: str) -> bool:
     meant = meaning(gold), meaning(answer)
     if any(meant):
         return same(meant[0] or gold, meant[1] or answer)
-    if time := clock(answer):
-        return clock(gold) in (time, time[:2])
+    if (moment := point_in_time(answer)) and (gold_moment := point_in_time(gold)):
+        return same_time(gold_moment, moment)
     option = labelled(answer)
     if option and not labelled(gold):
         return same(gold, option[0] if phrases[0] == gold.strip("()") else option[1])
     try:
-        return _quantities_equal(_read(gold), _read(answer))
+        return _readings_equal(gold, answer)
     except Unreadable:
         named = _SOMETHING.fullmatch(answer)
         if named and "=" not in gold and not DENIALS & set(re.findall("[a-z]+", named[1].lower())):
@@ -216,24 +224,33 @@ def _spelling(text: str) -> list[tuple]:
     return [("letters" if token.kind in LETTERS else token.kind, token.value) for token in tokens(text)]
 
 
+def _readings_equal(gold: str, answer: str) -> bool:
+    (value, unit), answered = _read(gold), _read(answer)
+    if _quantities_equal((value, unit), answered):
+        return True
+    if unit and _SHORT_UNIT.fullmatch(answer):  # 18m is 18 metres where the gold has a length, and 18·m elsewhere
+        return _quantities_equal((value, unit), _read(answer, attached=True))
+    return False
+
+
 Quantity = tuple[Node, Unit | None]
 
 
 @lru_cache(maxsize=4_096)
-def _read(text: str) -> Quantity:
-    """The tree of a bare answer and its unit. Raises Unreadable."""
+def _read(text: str, attached: bool = False) -> Quantity:
+    """The tree of a bare answer and its unit, which is also `attached` (18m). Raises Unreadable."""
     if (match := _NAMED.fullmatch(text)) and not DENIALS & set(match[1].lower().split()):
         text = match[2]  # \text{Area} = 42
     text = _SAID.sub("", text)
     if len(text) < 100 and (whole := compound(unboxed(text))):
         return number(whole[0]), read_unit([Token("text", whole[1])])
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2", text)
-    text = _SHORT_UNIT.sub(r"\1 \\text{\2}", text) if _SHORT_UNIT.fullmatch(text) else text
+    text = _PER.sub(r" \\text{per ", text)
+    text = _without_whole(text)
+    if (short := _SHORT_UNIT.fullmatch(text)) and (short[2] or attached):
+        text = rf"{short[1]} \text{{{short[3]}}}"
     if currency := _CURRENCY.match(text):
-        node, rest = read(currency[1] + text[currency.end() :])
-        if rest:  # "$5 million"
-            node = _scaled(node, read_unit(rest))
-        return node, Unit(((_CURRENCIES[currency[2]], 1),), Fraction(1))
+        return _money(_CURRENCIES[currency[2] or currency[3]], *read(currency[1] + text[currency.end() :]))
     node, rest = read(text)
     name, value = value_of(node)
     if value.kind == "mul" and value.parts[0].kind == "degree" and value.parts[1:] in (_CELSIUS, _FAHRENHEIT):
@@ -246,15 +263,32 @@ def _read(text: str) -> Quantity:
     return node, read_unit(rest)
 
 
-def _scaled(node: Node, unit: Unit) -> Node:
-    if unit.dimension or exact(node) is None:
+def _money(currency: str, node: Node, rest: list[Token]) -> Quantity:
+    """An amount with its currency sign before it and perhaps "million" or "per pound" behind it."""
+    behind = read_unit(rest) or Unit((), Fraction(1))
+    if any(power > 0 for _, power in behind.dimension):
         raise Unreadable("a currency before and a unit behind")
-    return number(exact(node) * unit.factor)
+    if not behind.dimension and behind.factor != 1:
+        if exact(node) is None:
+            raise Unreadable("a multiple of no number")
+        return number(exact(node) * behind.factor), Unit(((currency, 1),), Fraction(1))
+    return node, Unit(tuple(sorted([*behind.dimension, (currency, 1)])), behind.factor)
+
+
+def _without_whole(text: str) -> str:
+    r"""A share without what it is a share of: `\frac38 of the pizza`."""
+    match = _SHARE_OF.search(text) if " of " in text or "{of " in text else None
+    if not match or match.end() != len(text):
+        return text
+    plain = all(word not in STOP_WORDS and UNITS.get(word, "unit")[0] for word in match[1].split())
+    return text[: match.start()] if plain else text
 
 
 def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
     (value, unit), (answered, answer_unit) = gold, answer
     if unit and answer_unit:
+        if {unit.dimension, answer_unit.dimension} == {(("degree", 1),), (("radian", 1),)}:
+            return equal(*_in_radians(gold, answer))
         if unit.dimension != answer_unit.dimension:
             return False
         return _equal_scaled(value, answered, answer_unit.factor / unit.factor)
@@ -267,11 +301,15 @@ def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
         whole = exact(share) is not None and exact(share).denominator == 1
         added = unit is None and exact(value) is not None and abs(exact(value)) < 1  # 0.08 % is not 0.08
         return (not added and equal(value, answered)) or (not whole and _equal_scaled(value, answered, ratio))
-    if one.dimension == (("degree", 1),) and equal(*(Node("degree", (n,)) if u else n for n, u in (gold, answer))):
+    if one.dimension == (("degree", 1),) and equal(*_in_radians(gold, answer)):
         return True
     if not one.dimension:  # a multiplier: 5 million
         return _equal_scaled(value, answered, one.factor if answer_unit else 1 / one.factor)
     return equal(value, answered)
+
+
+def _in_radians(*angles: Quantity) -> list[Node]:
+    return [Node("degree", (node,)) if unit and unit.dimension == (("degree", 1),) else node for node, unit in angles]
 
 
 def _equal_scaled(gold: Node, answer: Node, ratio) -> bool:
