@@ -48,6 +48,7 @@ class Grpo:
     prompts: int | None = None  # distinct prompts to train on; as many as the steps take unless told
     shared_prefix: bool = True  # compute each prompt once for all its answers; false: plain TRL
     dynamic_sampling: int = 0  # rounds of other prompts in place of groups that all earn the same (DAPO); 0: off
+    drop_solved: int = 0  # visits without spread after which a prompt rests, for as many epochs; 0: never
     unscorable_share: float = 0.05  # of the answers, above which the run stops and shows them
     reward_seconds: float = 2.5  # an answer's deadline in the scoring workers
     reward_budget: float = 60.0  # a batch's
@@ -320,6 +321,7 @@ def _check_stage(experiment: Experiment, stage: str) -> None:
         number = getattr(getattr(experiment, stage), name, None)
         if number is not None and number < 1:
             raise UserError(f"{stage}.{name} must be at least 1, got {number}")
-    if experiment.grpo and experiment.grpo.dynamic_sampling < 0:
-        raise UserError(f"grpo.dynamic_sampling must be at least 0, got {experiment.grpo.dynamic_sampling}")
+    for name in ("dynamic_sampling", "drop_solved"):
+        if experiment.grpo and (number := getattr(experiment.grpo, name)) < 0:
+            raise UserError(f"grpo.{name} must be at least 0, got {number}")
     experiment.plan(stage)

@@ -15,7 +15,8 @@ name: resume
 model: tiny
 task: digits
 sft: {demonstrations: 48, examples_per_step: 8, learning_rate: 1e-3, save_steps: 2}
-grpo: {prompts_per_step: 4, num_generations: 4, max_steps: 8, learning_rate: 1e-3, save_steps: 2, prompts: 12}
+grpo: {prompts_per_step: 4, num_generations: 4, max_steps: 8, learning_rate: 1e-3, save_steps: 2, prompts: 12,
+       dynamic_sampling: 1, drop_solved: 2}
 eval: {n: 16, base: false}
 """
 LAB = [sys.executable, "-m", "lab"]

@@ -8,4 +8,5 @@ weights.py     the weights in a layout that decoding on a CPU reads faster
 sampling.py    the next token: temperature, top-k, top-p, min-p
 trainer.py     SharedPrefixTrainer: TRL's GRPOTrainer with these in place of its generation and log-probabilities
 dynamic.py     DynamicSampling: other prompts in place of groups whose answers all earn the same
+visits.py      which prompts taught nothing of late, and rest
 """

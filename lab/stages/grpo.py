@@ -69,8 +69,9 @@ def trainer_kind(settings: Grpo) -> type:
     from lab.rollout.trainer import SharedPrefixTrainer
 
     kind = SharedPrefixTrainer if settings.shared_prefix else GRPOTrainer
-    if settings.dynamic_sampling:
-        kind = type(kind.__name__, (DynamicSampling, kind), {"rounds": settings.dynamic_sampling})
+    if settings.dynamic_sampling or settings.drop_solved:
+        limits = {"rounds": settings.dynamic_sampling, "patience": settings.drop_solved}
+        kind = type(kind.__name__, (DynamicSampling, kind), limits)
     return kind
 
 
@@ -120,6 +121,7 @@ class RewardTable:
         log_extra("row", [json.dumps(dict(row), ensure_ascii=False, default=str) for row in rows])
         log_extra("prefilled", [response.prefilled for response in responses])
         log_extra("finished", [response.finished for response in responses])
+        log_extra("right", [self.tasks[row["task"]].is_right(g) for g, row in zip(graded, rows, strict=True)])
         log_extra("reasons", ["; ".join(s.reason for s in g.scores.values() if s.reason) for g in graded])
         for name, task in self.tasks.items():
             scored = [

@@ -51,6 +51,18 @@ def test_shared_prefixes_change_nothing_on_two_processes(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("preset", ["cpu2", "cpu2_zero2"])
+def test_two_processes_draw_the_prompts_that_one_does(trained, preset):
+    """More rounds, prompts set aside, groups without spread on one rank only: the same batch, to the row."""
+    overrides = ("grpo.dynamic_sampling=2", "grpo.drop_solved=1", "grpo.prompts=9")
+    run, alone = trained(preset, *overrides), trained("cpu1", *overrides)
+    assert_same_training(run, alone)
+    sampled = [{k: v for k, v in m.items() if k.startswith("sampling/")} for m in run.metrics]
+    assert sampled == [{k: v for k, v in m.items() if k.startswith("sampling/")} for m in alone.metrics]
+    assert max(m.get("sampling/drawn", 0) for m in sampled) > 1 and max(m.get("sampling/hopeless", 0) for m in sampled)
+
+
+@pytest.mark.slow
 def test_accumulation_changes_nothing(trained):
     run = trained("cpu1", "sft.gradient_accumulation_steps=2", "grpo.gradient_accumulation_steps=2")
     assert_same_training(run, trained("cpu1"))

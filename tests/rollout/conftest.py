@@ -45,6 +45,7 @@ def make_trainer(tiny_model, tiny_tokenizer, tmp_path):
             "max_completion_length": 6,
             "top_k": 0,
             "save_strategy": "no",
+            "gradient_checkpointing": False,
             "learning_rate": 0.1,
             "optim": "sgd",
             "max_grad_norm": 1e9,
@@ -53,7 +54,7 @@ def make_trainer(tiny_model, tiny_tokenizer, tmp_path):
         return (SharedPrefixTrainer if shared else GRPOTrainer)(
             model=copy.deepcopy(tiny_model) if model is None else model,
             args=GRPOConfig(**settings),
-            train_dataset=Dataset.from_dict({"prompt": prompts}),
+            train_dataset=Dataset.from_dict({"prompt": prompts, "row_index": list(range(len(prompts)))}),
             processing_class=tiny_tokenizer,
             reward_funcs=reward,
             peft_config=peft_config,
