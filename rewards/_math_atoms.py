@@ -55,6 +55,8 @@ class Atoms:
             return word if word in ("and", "or") else ","
         if token.kind in ("text", "word") and str(token.value).strip(" ,").lower() in ("and", "or"):
             return str(token.value).strip(" ,").lower()
+        if str(token.value).strip(" ,") in ("for", "where", "with") and self.peek(2).value == "in":
+            return ","
         return {"vee": "or", "wedge": "and"}.get(token.value) if token.kind == "command" else None
 
     # ---- atoms

@@ -1,11 +1,11 @@
 """Whether an answer's tree says the same as the gold's: like with like, and evaluated as far."""
 
-from rewards._math_scalars import NEEDED_POINTS, infinity, sample_points, scalars_equal
+from rewards._math_scalars import NEEDED_POINTS, has_i, infinity, sample_points, scalars_equal
 from rewards._math_sets import FLIPPED, real_set, same
 from rewards._math_tree import Node, number
 from rewards._math_values import Refused, close, exact, precise, symbols
 
-SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "call", "degree"}
+SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "call", "apply", "degree"}
 COLLECTIONS = {"list", "set", "empty"}
 REALS = {"interval", "tuple", "bracket", "union", "intersection", "difference", "rel", "list", "field", "empty", "set"}
 MAX_ITEMS = 200
@@ -15,7 +15,7 @@ POLAR = ["r", "theta"]
 
 def equal(gold: Node, answer: Node) -> bool:
     """Whether `answer` is `gold`, committed and evaluated. Never raises for what cannot be told: that is False."""
-    gold, answer = _as_point(gold), _as_point(answer)
+    gold, answer = _as_point(_any_integer(gold)), _as_point(_any_integer(answer))
     if answer.kind == "rel" and "~" in answer.data and not (gold.kind == "rel" and "~" in gold.data):
         return False  # a hedge
     if gold.kind == answer.kind == "rel" and _relations_equal(gold, answer):
@@ -47,6 +47,8 @@ def value_of(node: Node, indexed: bool = False) -> tuple[Node | None, Node]:
                 return right, left
     if node.kind == "mul" and len(node.parts) == 2 and _is_label(node.parts[0]) and node.parts[1].kind == "tuple":
         return node.parts  # P(3, -2)
+    if node.kind == "apply" and len(node.parts) > 2 and _is_label(node.parts[0]):
+        return node.parts[0], Node("tuple", node.parts[1:])  # F(2, 0), a focus
     if node.kind == "list":
         named = [value_of(part) for part in node.parts]
         names = {_base_name(name) if indexed else name for name, _ in named if name is not None}
@@ -78,6 +80,20 @@ def _as_point(node: Node) -> Node:
     return Node("rel", (Node("tuple", names), Node("tuple", values)), ("=",))
 
 
+def _any_integer(node: Node) -> Node:
+    """`x = k π, k ∈ Z` as `x = k π` of a letter with one name, whichever it is that runs through the integers."""
+    last = node.parts[-1] if node.kind == "list" else node
+    if last is node or last.kind != "rel" or last.data != ("in",) or [p.kind for p in last.parts] != ["sym", "field"]:
+        return node
+    letter, field = last.parts
+    rest = tuple(_substituted(part, letter, Node("sym", data=f"any {field.data}")) for part in node.parts[:-1])
+    return rest[0] if len(rest) == 1 else Node("list", rest, node.data[:-1])
+
+
+def _substituted(node: Node, old: Node, new: Node) -> Node:
+    return new if node == old else node._replace(parts=tuple(_substituted(part, old, new) for part in node.parts))
+
+
 def _named_values(node: Node) -> list[tuple[Node, Node]]:
     """The pairs of `x = 3, y = -2` and of `(x, y) = (3, -2)`; none for any other tree."""
     if node.kind == "list" and "or" not in node.data and all(p.kind == "rel" and p.data == ("=",) for p in node.parts):
@@ -90,7 +106,7 @@ def _named_values(node: Node) -> list[tuple[Node, Node]]:
 
 def _is_name(node: Node) -> bool:
     """A name rather than a value: x, AB, a + b, dy/dx, cos θ, f(2): made of symbols alone, or applied to a number."""
-    if node.kind == "mul" and len(node.parts) == 2 and (node.parts[0].kind == "sym" or _is_inverse(node.parts[0])):
+    if node.kind == "apply" or (node.kind == "mul" and len(node.parts) == 2 and _is_applied(node.parts[0])):
         return True
     if node.kind in ("tuple", "union", "intersection", "difference") or (
         node.kind in SCALARS and node.kind not in ("neg", "pow", "root")
@@ -101,16 +117,15 @@ def _is_name(node: Node) -> bool:
 
 def _is_equation(name: Node) -> bool:
     """Whether a gold `name = value` is an equation in x and y rather than a name for its value, as f(x) or AB is."""
-    applied = name.kind == "mul" and name.parts[0].kind == "sym" and name.parts[0].data not in "xyztuvw"
-    return not (name.kind in ("sym", "tuple") or applied or _is_inverse_of(name))
+    return not (
+        name.kind in ("sym", "tuple", "apply")
+        or (name.kind == "mul" and _is_applied(name.parts[0]) and name.parts[0].data not in list("xyztuvw"))
+    )
 
 
-def _is_inverse_of(name: Node) -> bool:
-    return name.kind == "mul" and _is_inverse(name.parts[0])
-
-
-def _is_inverse(node: Node) -> bool:
-    return node.kind == "pow" and node.parts[0].kind == "sym" and exact(node.parts[1]) == -1
+def _is_applied(node: Node) -> bool:
+    """h in h(x), or h^{-1} in h^{-1}(x)."""
+    return node.kind == "sym" or (node.kind == "pow" and node.parts[0].kind == "sym" and exact(node.parts[1]) == -1)
 
 
 def _base_name(node: Node) -> Node:
@@ -123,7 +138,7 @@ def _has_relation(node: Node) -> bool:
 
 def _interchangeable(gold_name: Node, name: Node, gold: Node) -> bool:
     """Whether y = x^2 may stand for f(x) = x^2; x + y = 4 never stands for x = 4."""
-    return {gold_name.kind, name.kind} == {"sym", "mul"} and bool(symbols(gold))
+    return bool(symbols(gold)) and {gold_name.kind, name.kind} in ({"sym", "mul"}, {"sym", "apply"})
 
 
 def _expanded(node: Node) -> Node:
@@ -134,7 +149,9 @@ def _expanded(node: Node) -> Node:
         return Node(node.kind, tuple(flat), node.data)
     if node.kind == "mul" and [part.kind for part in node.parts[1:]] == ["matrix"] and node.parts[0].kind in SCALARS:
         return _multiplied(*node.parts)
-    if node.kind in SCALARS | {"pm", "mp", "rel"} and _has_sign(node):
+    if (node.kind in SCALARS | {"pm", "mp", "rel"} and _has_sign(node)) or (
+        node.kind == "tuple" and sum(map(_has_sign, node.parts)) == 1
+    ):
         joiner = "" if node.kind != "rel" else "and" if "!=" in node.data else "or"
         return Node("list", (_signed(node, 1), _signed(node, -1)), (joiner,))
     return node
@@ -195,7 +212,7 @@ def _renamed_constant(gold: Node, answer: Node) -> Node:
     others = [part for part in answer.parts if part.kind == "sym" and part.data in ("c", "k", "K")]
     if C in answer.parts or len(others) != 1 or others[0].data in symbols(gold):
         return answer
-    return answer._replace(parts=tuple(C if part == others[0] else part for part in answer.parts))
+    return _substituted(answer, others[0], C)
 
 
 def _ends_equal(gold: Node, answer: Node) -> bool:
@@ -275,7 +292,7 @@ def _difference(parts: tuple[Node, ...]) -> Node:
 def _proportional(gold: Node, answer: Node, relation: str) -> bool:
     """Whether answer / gold is one constant; above 0 where the relation is an inequality."""
     ratios = []
-    for point in sample_points(symbols(gold)):
+    for point in sample_points(symbols(gold), complex_names=has_i(gold)):
         try:
             a, b = precise(gold, point), precise(answer, point)
         except Refused:

@@ -13,6 +13,7 @@ from rewards._math_units import COMPOUNDS, STOP_WORDS, UNITS
 from rewards._math_values import exact
 
 MAX_DEPTH = 40
+APPLIED = {"f", "g", "F", "G", "Gamma", "zeta"}  # what stands in brackets behind these is their argument
 RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in"}
 RELATIONS |= {"equiv": "="}  # with a modulus behind it
 SET_OPERATIONS = {"cup": "union", "cap": "intersection", "setminus": "difference"}
@@ -180,6 +181,10 @@ class _Reader(Atoms):
                 if base.kind != "sym":
                     raise Unreadable("a prime after no name")
                 base = Node("sym", data=f"{base.data}'")
+            elif self.sees("(") and self.is_function(base):
+                arguments = self.atom()
+                inner = arguments.parts if arguments.kind == "tuple" else (arguments,)
+                base = Node("apply", (base, *inner))
             elif self.sees("^"):
                 if base.kind == "pow" and self.tokens[self.at - 1].value != ")":
                     raise Unreadable("two powers in a row")
@@ -187,6 +192,16 @@ class _Reader(Atoms):
                 base = self.raised(base)
             else:
                 return base
+
+    def is_function(self, base: Node) -> bool:
+        """Whether f(x), f'(2), f^{-1}(x) or P(A) stands here, which is no product."""
+        if base.kind == "pow" and exact(base.parts[1]) == -1:
+            base = base.parts[0]
+        if base.kind != "sym":
+            return False
+        event = [self.peek(1), self.peek(2)]
+        is_event = event[0].kind == "name" and str(event[0].value).isupper() and event[1].value == ")"
+        return base.data.rstrip("'").partition("_")[0] in APPLIED or (base.data.isupper() and is_event)
 
     def raised(self, base: Node) -> Node:
         if self.skip("circ"):

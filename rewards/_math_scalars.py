@@ -58,7 +58,7 @@ def _constants_agree(gold: Node, answer: Node) -> bool:
 def _agree(gold: Node, answer: Node) -> bool:
     """Whether two formulas of symbols have one value wherever the gold is defined: in doubles, then to 45 digits."""
     names = symbols(gold)
-    points = sample_points(names)
+    points = sample_points(names, complex_names=has_i(gold) or has_i(answer))
     if _is_piecewise(gold) or _is_piecewise(answer):
         points += [{name: far + 7 * k for k, name in enumerate(sorted(names))} for far in _FAR]
     for point in points:
@@ -82,15 +82,21 @@ def _agree(gold: Node, answer: Node) -> bool:
     return agreeing >= (NEEDED_POINTS if names else 1) or (0 < agreeing == _defined(points, gold) > 1)
 
 
-def sample_points(names: set[str]) -> list[dict[str, Fraction]]:
-    """Values for each symbol: first all positive, where roots and logarithms live, then of both signs."""
+def sample_points(names: set[str], complex_names: bool = False) -> list[dict[str, Fraction | tuple]]:
+    """Values for each symbol: first all positive, where roots and logarithms live, then of both signs.
+
+    With `complex_names`, z and w also take complex values, as (real, imaginary): |z - i| is |z + i| on the real line.
+    """
     if not names:
         return [{}]
     pools = [(_POSITIVE, i) for i in range(len(_POSITIVE))] + [(_POSITIVE + _NEGATIVE, -1 - i) for i in range(5)]
-    return [
+    points = [
         {name: pool[(i + 3 * k) % len(pool)] + Fraction(k, 17) for k, name in enumerate(sorted(names))}
         for pool, i in pools
     ]
+    if complex_names and (complexes := {name for name in names if name[0] in "zw"}):
+        points += [{n: (v, 2 - v / 3) if n in complexes else v for n, v in point.items()} for point in points]
+    return points
 
 
 def _defined(points, gold: Node) -> int:
@@ -99,7 +105,7 @@ def _defined(points, gold: Node) -> int:
 
 def _counts(value, gold: Node) -> bool:
     """A point at which a real formula of symbols turns complex is outside its domain."""
-    return value.imag == 0 or abs(value.imag) < 1e-30 * abs(value) or not symbols(gold) or _has_i(gold)
+    return value.imag == 0 or abs(value.imag) < 1e-30 * abs(value) or not symbols(gold) or has_i(gold)
 
 
 def _is_piecewise(node: Node) -> bool:
@@ -108,8 +114,8 @@ def _is_piecewise(node: Node) -> bool:
     )
 
 
-def _has_i(node: Node) -> bool:
-    return node == Node("const", data="i") or any(_has_i(part) for part in node.parts)
+def has_i(node: Node) -> bool:
+    return node == Node("const", data="i") or any(has_i(part) for part in node.parts)
 
 
 def infinity(node: Node) -> int:

@@ -39,7 +39,8 @@ FUNCTIONS = {
     "arcsin", "arccos", "arctan", "cis", "max", "min", "gcd", "lcm",
 }  # fmt: skip
 SYNONYMS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "sfrac": "frac", "nicefrac": "frac", "dbinom": "binom", "tbinom": "binom", "lvert": "|", "rvert": "|",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "sfrac": "frac", "nicefrac": "frac",
+    "dbinom": "binom", "tbinom": "binom", "lvert": "|", "rvert": "|",
     "vert": "|", "mid": "|", "lbrace": "{", "rbrace": "}", "leq": "le", "geq": "ge", "leqslant": "le", "bigcup": "cup",
     "bigcap": "cap", "bmod": "mod", "pmod": "mod",
     "geqslant": "ge", "neq": "ne", "ast": "times", "cdotp": "cdot", "varnothing": "emptyset", "lbrack": "[",
@@ -69,9 +70,19 @@ _COLOR = re.compile(r"\\(?:text)?color\s*\{\w+\}")
 _ENCLOSED_DIGITS = re.compile(
     r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)|\\(?:text|mathrm)\s*\{([\dA-F]+)\}(?=_)"
 )  # (1011)_2
+_UNIT_VECTOR = re.compile(  # \hat{i}, \hat{\mathbf{i}}, \hat\imath are \mathbf{i}
+    r"\\(?:hat|widehat)\s*(?:\{\s*(?:\\(?:mathbf|boldsymbol|bm|mathrm)\s*\{\s*([ijk])\s*\}|\\([ij])math|([ijk]))\s*\}"
+    r"|\\([ij])math\b|\s([ijk])\b)"
+)
+_INTEGER_CLAUSE = re.compile(  # "for any integer k", "where k is an integer", "(k \in \mathbb{Z})", at the end
+    r"(?:\\q?quad|\\?[\s,;~])*(?:\((?P<inside>[a-z]\s?\\in\s?[^()]{1,20})\)|(?:\\text\s?\{)?[\s,]*(?:"
+    r"(?:for|where|with) (?:(?:any|all|every|some|each) )?integers?\s?\}?\s?(?P<letter>[a-z])"
+    r"|(?:(?:for|where|with|and)\b)?(?: (?:any|all|every|some|each))?\s?\}?\s?(?P<named>[a-z])"
+    r"\s?(?:\\text\s?\{)?\s?(?:is|are|be) (?:an |any )?integers?)\}?)$"
+)
 _SLANTED = re.compile(r"\^\{?(\d{1,9})\}?\s*/\s*_\{?(\d{1,9})\}?")  # ^3/_4
 _TURNED = re.compile(  # ]1, 2] is (1, 2], and [1, 2[ is [1, 2)
-    r"([\[\]])(?!\s*\{)([^\[\],;]*[^\[\],;\s][,;][^\[\],;]*[^\[\],;\s](?<!sqrt)\s*)([\[\]])"
+    r"([\[\]])(?!\s*\{)([^\[\](),;]*[^\[\](),;\s][,;][^\[\](),;]*[^\[\](),;\s](?<!sqrt)\s*)([\[\]])"
 )
 _COMMAS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)(?!,\d)", re.ASCII)
 _DOTTED = r"(?P<head>\d{0,20}\.\d{0,12}?)(?P<period>\d{1,6}?)(?P=period){2,20}(?:\.\.\.|\\[lc]?dots\b)"
@@ -135,10 +146,18 @@ def plain(text: str) -> str:
     text = _BRACED.sub(r"\1", text)
     text = _COLOR.sub("", text)
     text = _ENCLOSED_DIGITS.sub(r"\1\2", text)
+    text = _UNIT_VECTOR.sub(lambda m: next(filter(None, m.groups())), text)
+    if "integer" in text or (r"\in" in text and text.endswith(")")):
+        text = text[:-80] + _INTEGER_CLAUSE.sub(_membership, text[-80:])
     text = _SLANTED.sub(r"\\frac{\1}{\2}", text)
     text = _TURNED.sub(_turned_round, text)
     text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
     return _COMMAS.sub(lambda m: m[0] if _bracketed(text, m.start()) else m[0].replace(",", ""), text)
+
+
+def _membership(match: re.Match) -> str:
+    inside, letter, named = match.groups()
+    return ", " + (inside or rf"{letter or named}\in\mathbb{{Z}}")
 
 
 def _turned_round(match: re.Match) -> str:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 
 class Node(NamedTuple):
-    """kind: num sym const add mul div neg pow root call pm mp degree | list tuple bracket interval set empty union
-    intersection difference field matrix rel ratio based text modulo; data: what the kind needs beside its parts."""
+    """kind: num sym const add mul div neg pow root call apply pm mp degree | list tuple bracket interval set empty
+    union intersection difference field matrix rel ratio based text modulo; data: what the kind needs beside its parts.
+    """
 
     kind: str
     parts: tuple["Node", ...] = ()

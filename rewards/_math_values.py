@@ -102,7 +102,8 @@ def _numeric(node: Node, point, m):
     if kind == "num":
         return _number(node.data, m)
     if kind == "sym":
-        return _number(point[node.data], m)
+        value = point[node.data]
+        return _number(value[0], m) + 1j * _number(value[1], m) if isinstance(value, tuple) else _number(value, m)
     if kind == "const":
         if node.data == "inf":
             raise Refused("infinite")
@@ -122,6 +123,9 @@ def _numeric(node: Node, point, m):
         return _power(*values, m)
     if kind == "root":
         return _root(*values, m)
+    if kind == "apply":  # an unknown function: any that tells its arguments apart
+        _bounded(*values)
+        return values[0] + sum(m.cos(value * (k + 3) / 2 + values[0]) * (k + 1) for k, value in enumerate(values[1:]))
     if kind == "call" and node.data in _CALLS:
         return _CALLS[node.data](m, *values)
     raise Refused(f"no value for {kind} {node.data}")
@@ -184,10 +188,14 @@ def _ordered(value):
     return _real(value)
 
 
+def _bounded(*values) -> None:
+    if any(abs(value) > MAX_ARGUMENT for value in values):
+        raise Refused("an argument too large")
+
+
 def _trigonometric(name: str, inverted: bool = False):
     def apply(m, x):
-        if abs(x) > MAX_ARGUMENT:
-            raise Refused("an argument too large")
+        _bounded(x)
         value = getattr(m, name)(x)
         return 1 / value if inverted else value
 
