@@ -7,13 +7,13 @@ from itertools import cycle
 from pathlib import Path
 
 from lab.config import SECTIONS, STAGES, Experiment
-from lab.data import gold_response
+from lab.data import first_rows, gold_response
 from lab.defaults import EVERY_STAGE, GRPO, SET_BY_THE_LAB, SFT
 from lab.errors import UserError, nearest
 from lab.fields import CLASSES, library_fields
 from lab.registry import load_task, task_names
 from lab.response import Response
-from lab.task import TEST, TRAIN, Row, Task
+from lab.task import Row, Task
 
 SHOWN_ROWS = 3
 COLOURS = (46, 44, 45, 42, 43)  # backgrounds that neighbouring tokens take in turn
@@ -49,10 +49,9 @@ def at_task(name: str, model: str) -> str:
     from lab.stages.pipeline import load_renderer
 
     task = load_task(name)
-    split = TRAIN if TRAIN in task.has else TEST
     renderer = load_renderer(Experiment(task.name, Model(model), {name: 1.0}), model)
     parts = [f"{task.name}: splits {', '.join(task.has)}; rewards {', '.join(task.rewards)}; answer in {task.answer}"]
-    for row in task.sample(split, SHOWN_ROWS):
+    for row in first_rows(task, SHOWN_ROWS):
         ids = renderer.prompt_ids(task.messages(row))
         response = gold_response(task, row)
         parts.append(
@@ -91,9 +90,8 @@ def _fields(row: Row) -> str:
 def play(name: str, rows: int, seed: int) -> None:
     """Asks a person the task's rows and scores the answers as the model's would be."""
     task = load_task(name)
-    split = TRAIN if TRAIN in task.has else TEST
     right = asked = 0
-    for row in task.sample(split, rows, seed or random.randrange(2**31)):
+    for row in first_rows(task, rows, seed or random.randrange(2**31)):
         print("\n" + "\n".join(f"{m['role']}: {m['content']}" for m in task.messages(row)))
         try:
             text = input("you: ")

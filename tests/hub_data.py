@@ -8,7 +8,7 @@ TEXT = Value("string")
 
 
 def write(folder: Path) -> Path:
-    """Writes openai/gsm8k, HuggingFaceH4/MATH-500, allenai/ai2_arc and cais/mmlu under `folder`."""
+    """Writes openai/gsm8k, HuggingFaceH4/MATH-500, allenai/ai2_arc, cais/mmlu and mbpp under `folder`."""
     for split, first in [("train", 0), ("test", 40)]:
         records = [word_problem(i) for i in range(first, first + 20)]
         parquet(folder / f"openai/gsm8k/main/{split}-00000-of-00001.parquet", records)
@@ -34,6 +34,14 @@ def write(folder: Path) -> Path:
         records = [exam_question(i) for i in range(first, first + 20)]
         parquet(folder / f"cais/mmlu/all/{split}-00000-of-00001.parquet", records, mmlu)
     readme(folder / "cais/mmlu", "all", {split: f"all/{split}-*" for split in ("validation", "test")})
+
+    listed = dict.fromkeys(("test_list", "challenge_test_list"), List(TEXT))
+    mbpp = Features({"task_id": Value("int32"), **dict.fromkeys(("text", "code", "test_setup_code"), TEXT), **listed})
+    for split, first in [("train", 0), ("validation", 40), ("test", 80)]:
+        records = [program_problem(i) for i in range(first, first + 20)]
+        records.append(program_problem(-1) | {"test_setup_code": "class Node: pass"})
+        parquet(folder / f"google-research-datasets/mbpp/full/{split}-00000-of-00001.parquet", records, mbpp)
+    readme(folder / "google-research-datasets/mbpp", "full", {split: f"full/{split}-*" for split in splits})
     return folder
 
 
@@ -71,6 +79,18 @@ def science_question(i: int) -> dict:
 def exam_question(i: int) -> dict:
     choices = [str(i + k) for k in range(4)]
     return {"question": f"What follows {i - 1 + i % 4}?", "subject": "counting", "choices": choices, "answer": i % 4}
+
+
+def program_problem(i: int) -> dict:
+    pairs = [(1, 2), (3, 4), (5, 1)]
+    return {
+        "task_id": i,
+        "text": f"Write a function to swap a pair and add {i} to each.",
+        "code": f"def swap(p):\r\n  return p[1] + {i}, p[0] + {i}",
+        "test_list": [f"assert swap({pair}) == {(pair[1] + i, pair[0] + i)}" for pair in pairs],
+        "test_setup_code": "",
+        "challenge_test_list": [],
+    }
 
 
 def parquet(file: Path, records: list[dict], features: Features | None = None) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from lab import Task
 from lab.config import load_experiment
-from lab.data import counts, draw, load_tasks
+from lab.data import counts, draw, first_rows, load_tasks
 from lab.errors import ContractError, UserError
 from lab.scoring import Scorer
 from rewards.numeric import numeric_answer
@@ -54,6 +54,19 @@ def test_many_wrong_golds_are_an_error_that_shows_one(experiment):
     experiment.task, tasks = {"golds": 1.0}, {"golds": task_with(0.2)}
     with Scorer(tasks) as scorer, pytest.raises(ContractError, match="golds do not verify .* 'many'"):
         draw(experiment, tasks, scorer)
+
+
+def test_rows_to_look_at_come_from_the_first_split_that_can_be_had():
+    def rows(split, rng):
+        if split == "train":
+            raise UserError("the hub cannot be reached")
+        yield {"question": split, "answer": "1"}
+
+    benchmark = Task(rows=rows, prompt="{question}", rewards={"correct": numeric_answer()}, splits="given")
+    assert [row["question"] for row in first_rows(benchmark, 5)] == ["validation"]
+    benchmark.has = ("train",)
+    with pytest.raises(UserError, match="cannot be reached"):
+        first_rows(benchmark, 5)
 
 
 def test_two_tasks_of_one_name_are_refused(tmp_path, experiment):

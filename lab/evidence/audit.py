@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from lab.data import first_rows
 from lab.errors import UserError
 from lab.evidence.probes import PROBES, Finding, Probe
 from lab.evidence.probes.probe import FAIL, NOT_APPLICABLE, OK, WARN
@@ -74,7 +75,7 @@ def audit(
     scorer: Scorer | None = None,
     completions: Sequence[Sequence[str]] | None = None,
 ) -> Report:
-    """Runs the probes on `rows` rows of the task's first split (or on the rows given) and reports what they found.
+    """Runs the probes on `rows` rows of the task (or on the rows given) and reports what they found.
 
     probes       their numbers; all of them unless told
     quick        only those that must hold, on fewer rows: seconds, before a training run (a judge: about 150 calls)
@@ -88,7 +89,7 @@ def audit(
     asked = any(each.is_async for each in task.rewards.values())  # a judge: each call costs seconds, and maybe money
     if isinstance(rows, int):
         fewer = QUICK_ASKED_ROWS if asked else QUICK_ROWS
-        rows = task.sample(task.has[0], min(rows, fewer) if quick else rows, seed)
+        rows = first_rows(task, min(rows, fewer) if quick else rows, seed)
     rows = [{**row, "task": task.name} for row in rows]
     started = time.monotonic()
     own = scorer is None or asked

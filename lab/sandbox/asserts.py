@@ -6,6 +6,8 @@ value", nothing is turned: such a test has to share the program's interpreter, a
 
 import ast
 
+from lab.sandbox import wire
+
 SPLIT, SHARED = "split", "tests share the interpreter"
 
 
@@ -14,10 +16,10 @@ class NotACall(ValueError):
 
 
 def calls_of(source: str, function: str) -> list[dict] | None:
-    """The tests [{"args": […], "kwargs": {…}, "expected": value}, …] that `source` makes of `function`, or None.
+    """The tests [{"args": […], "kwargs": {…}, "expected": value, "exact": False}, …] that `source` makes of `function`.
 
     `source` holds asserts, at the top level or in functions such as HumanEval's `check(candidate)`. None as soon as one
-    statement is neither an assert that can be turned nor without effect.
+    statement is neither an assert that can be turned nor without effect. Only `is` asks for the exact type.
     """
     tests = []
     try:
@@ -52,7 +54,8 @@ def _test(node: ast.expr, function: str) -> dict:
         [operator], left, [right] = node.ops, node.left, node.comparators
         if isinstance(operator, (ast.Eq, ast.Is)):
             call, expected = (left, right) if _is_call(left, function) else (right, left)
-            return {**_call(call, function), "expected": _literal(expected)}
+            exact = {"exact": False} if isinstance(operator, ast.Eq) else {}
+            return {**_call(call, function), "expected": _literal(expected), **exact}
         if isinstance(operator, (ast.Lt, ast.LtE)) and _is_call(left, "abs") and isinstance(left.args[0], ast.BinOp):
             difference = left.args[0]
             if isinstance(difference.op, ast.Sub):
@@ -78,9 +81,11 @@ def _call(node: ast.expr, function: str) -> dict:
 
 def _literal(node: ast.expr):
     try:
-        return ast.literal_eval(node)
-    except ValueError:
+        value = ast.literal_eval(node)
+        wire.decode(wire.encode(value))
+    except (ValueError, TypeError):  # no literal, or one such as 1j that cannot be sent to a program
         raise NotACall from None
+    return value
 
 
 def _is_literal(node: ast.expr | None) -> bool:

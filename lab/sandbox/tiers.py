@@ -214,6 +214,8 @@ def self_test(sandbox: Sandbox) -> dict[str, str]:
         for name, (program, expected) in BOMBS.items():
             outputs = sandbox.run(program, Inputs())
             results[name] = "" if outputs.ended == expected else f"{outputs.ended} instead of {expected}"
-        outputs = sandbox.run("x = []\nwhile True: x.append(bytearray(1 << 24))", Inputs())
-        results["takes all memory"] = "" if outputs.error and outputs.error[0] == "MemoryError" else "it could"
+        # In large pieces, which are never touched: a busy machine gets to the limit before the clock runs out, too.
+        outputs = sandbox.run("x = []\nwhile True: x.append(bytearray(1 << 30))", Inputs())
+        kept = outputs.error and outputs.error[0] == "MemoryError"
+        results["takes all memory"] = "" if kept else f"{outputs.ended} instead of a MemoryError"
     return results

@@ -6,8 +6,10 @@ chose. Standard library only.
 """
 
 import math
+from collections import Counter, OrderedDict, defaultdict
 
 PLAIN = (type(None), bool, int, str)
+DICTS = (dict, Counter, OrderedDict, defaultdict)  # equal to a plain dict by `==`
 
 
 def encode(value):
@@ -21,8 +23,9 @@ def encode(value):
         return [encode(item) for item in value]
     if kind in (tuple, set, frozenset):
         return {"$": kind.__name__, "v": [encode(item) for item in value]}
-    if kind is dict:
-        return {"$": "dict", "v": [[encode(key), encode(item)] for key, item in value.items()]}
+    if kind in DICTS:
+        pairs = {"$": "dict", "v": [[encode(key), encode(item)] for key, item in value.items()]}
+        return pairs if kind is dict else pairs | {"of": kind.__name__}
     if kind is bytes:
         return {"$": "bytes", "v": value.hex()}
     return {"$": "other", "v": kind.__name__}

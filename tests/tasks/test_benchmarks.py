@@ -41,7 +41,7 @@ def right(task, rows, responses):
         return [task.is_right(grade) for grade in scorer.grade(responses, rows, keep_going=True)]
 
 
-@pytest.mark.parametrize("name", [*BENCHMARKS, "mmlu"])
+@pytest.mark.parametrize("name", [*BENCHMARKS, "mmlu", "mbpp"])
 def test_the_hubs_own_format(name, hub_copies):
     task = load_task(name)
     for split in task.has:
@@ -101,6 +101,14 @@ def test_real_worked_solutions_verify(real):
     # The last number that the worked solution reaches, before the line that states the gold.
     reached = [region_contents(row["worked"], "last line")[0] for row in rows]
     assert sum(row["answer"] in text.replace(",", "") for row, text in zip(rows, reached)) >= 0.95 * 1319
+
+
+def test_golds_of_real_programs_pass_the_asserts_they_come_with(real):
+    task = load_task("mbpp")
+    rows = task.sample("test", None)
+    assert len(rows) == 496  # of 500, those whose asserts are calls of one function with literals
+    golds = right(task, rows, [gold_response(task, row) for row in rows])
+    assert sum(golds) >= 495, [row["question"] for row, ok in zip(rows, golds) if not ok]  # one takes 3 s
 
 
 def test_mmlu_comes_from_the_package_too(real):

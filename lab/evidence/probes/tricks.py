@@ -46,6 +46,8 @@ def taken_back(subject: Subject, index: int) -> Iterator[Case]:
 
 def negation(subject: Subject, index: int) -> Iterator[Case]:
     gold = subject.golds[index]
+    if subject.runs_code:
+        return  # `return x is wrong` is a program like any other
     for form in (
         f"not {gold}",
         f"\\text{{not }} {gold}",
