@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lab.distributed import is_main, leave_outcome, rank
+from lab.distributed import is_main, say_outcome
 from lab.errors import UserError
 from lab.stop import Stopped
 
@@ -313,12 +313,9 @@ def main() -> None:
     try:
         app()
     except Stopped as stopped:
-        leave_outcome(0)
-        if is_main():
-            print(f"lab: {stopped}", file=sys.stderr)
+        say_outcome(0, str(stopped))
     except UserError as error:
-        leave_outcome(2)
-        print(f"lab{'' if is_main() else f' (rank {rank()})'}: {error}", file=sys.stderr)
+        say_outcome(2, str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         print("\nlab: stopped", file=sys.stderr)

@@ -1,11 +1,14 @@
 """Processes: this one's place among those that `accelerate launch` started, and the engine that trains in it."""
 
 import datetime
+import json
 import os
+import sys
+from pathlib import Path
 
 from lab.errors import UserError
 
-OUTCOME = "LAB_OUTCOME"  # names a file in which the ranks leave the exit code that torchrun does not pass on
+OUTCOME = "LAB_OUTCOME"  # names a folder in which the ranks leave what they end with: torchrun passes nothing on
 
 
 def rank() -> int:
@@ -86,23 +89,44 @@ def start_processes(timeout_seconds: float) -> None:
         return
     from accelerate import PartialState
 
+    _check_devices()
     options = {"timeout": datetime.timedelta(seconds=timeout_seconds)}
-    if not torch.accelerator.is_available():
-        if world_size() > 1 or _on("ACCELERATE_USE_DEEPSPEED"):
-            options |= {"backend": "gloo", "cpu": not _on("ACCELERATE_USE_DEEPSPEED")}
-    elif (local := int(os.environ.get("LOCAL_WORLD_SIZE", 1))) > torch.accelerator.device_count():
-        devices = torch.accelerator.device_count()
-        raise UserError(
-            f"{local} processes were started on this machine, which has {devices} device{'s' * (devices > 1)}: add "
-            f"`--num_processes {devices}` after `accelerate launch`, or use a cpu preset"
-        )
+    if not torch.accelerator.is_available() and (world_size() > 1 or _on("ACCELERATE_USE_DEEPSPEED")):
+        options |= {"backend": "gloo", "cpu": not _on("ACCELERATE_USE_DEEPSPEED")}
     if _on("ACCELERATE_USE_DEEPSPEED"):
         _prepare_deepspeed()
-    state = PartialState(**options)
+    try:
+        state = PartialState(**options)
+    except (torch.distributed.DistError, RuntimeError) as error:
+        where = f"{os.environ.get('MASTER_ADDR', 'localhost')}:{os.environ.get('MASTER_PORT', '29500')}"
+        raise UserError(
+            f"rank {rank()} waited {timeout_seconds:g} s at {where}, and the {world_size()} processes of this run did "
+            "not all meet there: start as many as WORLD_SIZE says, each with the address and port of rank 0"
+        ) from error
     if state.num_processes != world_size():
         raise UserError(
             f"{world_size()} processes were started, but accelerate counts {state.num_processes}: start the run "
             "through `accelerate launch --config_file configs/accelerate/<preset>.yaml -m lab …`"
+        )
+
+
+def _check_devices() -> None:
+    """UserError where the launcher was told of devices that this machine does not have."""
+    import torch
+
+    if not torch.accelerator.is_available():
+        precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+        if precision not in ("no", ""):  # each of our presets for GPUs has it, none of those for a CPU
+            raise UserError(
+                f"the launcher was told to train in {precision} on GPUs, and this machine has none: use one of the "
+                "cpu presets, such as cpu2 or cpu2_zero3"
+            )
+        return
+    local, devices = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.accelerator.device_count()
+    if local > devices:
+        raise UserError(
+            f"{local} processes were started on this machine, which has {devices} device{'s' * (devices > 1)}: add "
+            f"`--num_processes {devices}` after `accelerate launch`, or use a cpu preset"
         )
 
 
@@ -135,11 +159,14 @@ def any_rank(flag: bool) -> bool:
     return bool(raised.item())
 
 
-def leave_outcome(code: int) -> None:
-    """Tells `lab.launch.start` this rank's exit code: torchrun exits with 1 whatever a rank's reason was."""
-    if path := os.environ.get(OUTCOME):
-        with open(path, "w") as file:
-            file.write(str(code))
+def say_outcome(code: int, sentence: str) -> None:
+    """Tells the user how this rank ends. Where `lab.launch.start` waits for it, the ranks say the same but once."""
+    folder = os.environ.get(OUTCOME)
+    if folder:
+        outcome = {"rank": rank(), "code": code, "sentence": sentence}
+        (Path(folder) / str(rank())).write_text(json.dumps(outcome))
+    if is_main() or not folder:
+        print(f"lab{'' if is_main() else f' (rank {rank()})'}: {sentence}", file=sys.stderr)
 
 
 def _on(variable: str) -> bool:

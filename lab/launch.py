@@ -1,6 +1,7 @@
 """Launching: from an accelerate preset to `accelerate launch`, here and now, with what can be refused refused first."""
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from lab.config import Experiment
 from lab.distributed import OUTCOME
 from lab.errors import UserError, nearest
 
+GRACE_SECONDS = 280  # after SIGTERM, for ranks to finish their step and save: torchrun's own are 30
 PRESETS = Path(__file__).resolve().parent.parent / "configs" / "accelerate"
 
 
@@ -117,10 +119,9 @@ def start(preset_name: str, experiment: Experiment | None, arguments: list[str])
         if experiment and getattr(experiment, section):
             experiment.plan(section, processes)
     with tempfile.TemporaryDirectory() as folder:
-        outcome = Path(folder) / "outcome"
         _, *launcher = command(preset, arguments, processes)
-        launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", *launcher]  # whatever PATH says
-        child = subprocess.Popen(launcher, env=os.environ | {OUTCOME: str(outcome)})
+        environment = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(GRACE_SECONDS)} | os.environ | {OUTCOME: folder}
+        child = subprocess.Popen([sys.executable, "-m", "lab.launcher", *launcher], env=environment)
         before = signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
         try:
             code = child.wait()
@@ -128,4 +129,11 @@ def start(preset_name: str, experiment: Experiment | None, arguments: list[str])
             code = child.wait() and 130
         finally:
             signal.signal(signal.SIGTERM, before)
-        return int(outcome.read_text()) if outcome.is_file() else code
+        outcomes = [json.loads(file.read_text()) for file in sorted(Path(folder).iterdir())]
+    said = {outcome["sentence"] for outcome in outcomes if outcome["rank"] == 0}  # rank 0 has said it itself
+    for outcome in outcomes:
+        if outcome["sentence"] not in said:
+            said.add(outcome["sentence"])
+            print(f"lab (rank {outcome['rank']}): {outcome['sentence']}", file=sys.stderr)
+    stopped = outcomes and all(outcome["code"] == 0 for outcome in outcomes)
+    return 0 if stopped and code == 128 + signal.SIGTERM else code

@@ -7,7 +7,7 @@ name: exported
 model: tiny
 task: digits
 lora: {r: 4, target_modules: all-linear}
-sft: {demonstrations: 24, examples_per_step: 8, learning_rate: 1e-2, save_total_limit: 2}
+sft: {demonstrations: 24, examples_per_step: 8, learning_rate: 1e-2, save_steps: 1, save_total_limit: 2}
 eval: {n: 16}
 """
 

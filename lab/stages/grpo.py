@@ -9,6 +9,7 @@ from lab.distributed import is_main
 from lab.progress import LiveLine
 from lab.pulse import Pulse
 from lab.render import Renderer
+from lab.response import Response
 from lab.runs import Run
 from lab.scoring import Scorer
 from lab.stages.recorder import Recorder
@@ -54,6 +55,8 @@ def grpo(
         peft_config=lora_config(experiment),
         callbacks=[Recorder("grpo", run, line)],
     )
+    pulse.note_generation(trainer, rows)
+    trainer.ended = table.begin  # where TRL generates, nobody calls it
     fit(trainer, renderer.tokenizer, folder, run, stop, pulse)
     if is_main():
         off = dict.fromkeys(("generation", "update"), "TRL: grpo.shared_prefix is false")
@@ -99,21 +102,28 @@ class RewardTable:
         """One Graded a completion. TRL asks once per column with the same list: the first asks the scorer."""
         if self._batch is None or self._batch[0] is not completion_ids:
             rows = [self.rows[index] for index in row_index]
-            responses = [
-                self.tasks[row["task"]].response(
-                    self.renderer.completion_text(ids),
-                    finished=self.renderer.is_finished(ids),
-                    token_ids=ids,
-                    prefilled=self.renderer.prefilled,
-                )
-                for ids, row in zip(completion_ids, rows, strict=True)
-            ]
-            self._note("scoring answers, the first to", str(dict(rows[0])))
+            responses = [self._response(ids, row) for ids, row in zip(completion_ids, rows, strict=True)]
+            first = str(dict(rows[0]))
+            self._note("scoring answers, the first to", first)
             graded = self.scorer.grade(responses, rows)
-            self._note("past its rewards")
+            self._note("training on answers, the first to", first)
             self._batch = (completion_ids, graded)
             self._log(graded, rows, responses, log_extra, log_metric)
         return self._batch[1]
+
+    def begin(self, answers: Sequence[tuple[Mapping, list[int]]]) -> None:
+        """Lets the workers score answers, each with its row of the data set, while others are still being written."""
+        if self.scorer.early:
+            rows = [self.rows[asked["row_index"]] for asked, _ in answers]
+            self.scorer.begin([self._response(ids, row) for (_, ids), row in zip(answers, rows, strict=True)], rows)
+
+    def _response(self, ids: list[int], row: Row) -> Response:
+        return self.tasks[row["task"]].response(
+            self.renderer.completion_text(ids),
+            finished=self.renderer.is_finished(ids),
+            token_ids=ids,
+            prefilled=self.renderer.prefilled,
+        )
 
     def _log(self, graded: list[Graded], rows: list[Row], responses: list, log_extra, log_metric) -> None:
         log_extra("task", [row["task"] for row in rows])

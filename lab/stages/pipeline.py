@@ -12,6 +12,7 @@ from lab.data import Data, draw, load_tasks
 from lab.distributed import any_rank, is_main, share_object, start_processes, world_size
 from lab.errors import UserError
 from lab.progress import LiveLine, clock
+from lab.pulse import Pulse
 from lab.runs import Run, provenance, size_in_bytes
 from lab.sandbox import UNSAFE, VARIABLE, checked
 from lab.scoring import Scorer, check_budget
@@ -75,8 +76,9 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
                 for note in data.notes:
                     line.done(f"note: {note}")
             try:
-                for stage in stages:
-                    _stage(bench, stage, label)
+                with Pulse(run).lost_ranks_named():
+                    for stage in stages:
+                        _stage(bench, stage, label)
             except Stopped:
                 raise Stopped(f"stopped as asked: `lab resume {run.path}` goes on") from None
     return run
@@ -103,6 +105,7 @@ def _stage(bench: Bench, stage: str, label: str) -> None:
             del model
             free_memory()
         trained = time.monotonic() - started
+        Pulse(bench.run).note("evaluating")
         model = load_model(bench.checkpoint, dtype=settings.dtype, **loading).to(_device())
         samples = evaluate(
             model, renderer, bench.tasks, bench.data.eval, bench.scorer, bench.experiment.eval, bench.line

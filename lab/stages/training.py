@@ -88,7 +88,7 @@ def fit(trainer, tokenizer, folder: Path, run: Run, stop: Stop, pulse: Pulse) ->
     trainer.add_callback(Keeper(trainer, limit, stop, steps_between_generations(trainer)))
     with stop.at_step_ends():
         objections = library_objections(type(trainer).__name__, (ImportError,))
-        with objections, full_disk_told(checkpoints), pulse.lost_ranks_named():
+        with objections, full_disk_told(checkpoints):
             trainer.train(resume_from_checkpoint=str(start) if start else None)
         if trainer.state.global_step >= trainer.state.max_steps:
             save_checkpoint(trainer, tokenizer, folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+CLOCKS = ("second", "step_time", "cached", "profiling")
 EXPERIMENT = """
 name: invariance
 model: tiny
@@ -33,6 +34,28 @@ class Finished:
         from safetensors.torch import load_file
 
         return load_file(self.path / stage / "model.safetensors")
+
+    def assert_same_as(self, reference: "Finished", stages=("sft", "grpo")) -> None:
+        """The same numbers, bit for bit: metrics, weights, evaluated completions."""
+        import torch
+
+        assert self.training() == reference.training()
+        for stage in stages:
+            weights, expected = self.weights(stage), reference.weights(stage)
+            assert weights.keys() == expected.keys()
+            assert all(torch.equal(weights[name], expected[name]) for name in expected)
+            samples, wanted = ((run.path / "samples" / f"{stage}.jsonl").read_text() for run in (self, reference))
+            assert samples == wanted
+
+    def training(self) -> list[dict]:
+        """The metrics but for those that measure the machine."""
+        return [{k: v for k, v in m.items() if not any(clock in k for clock in CLOCKS)} for m in self.metrics]
+
+
+@pytest.fixture(scope="session")
+def finished():
+    """finished(output) → the one run in that folder, as a Finished."""
+    return Finished
 
 
 @pytest.fixture(scope="session")

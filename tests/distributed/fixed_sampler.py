@@ -2,13 +2,13 @@
 
 Answer g to a prompt at a step depends on the prompt's tokens, g and the step alone. A rank finds its rows' place in the
 step from its number, as TRL deals a step's rows to the ranks in order. What is graded goes to the file $GRADED names.
-$STUCK, "rank step", names the rank and the step that never come back from sampling.
+$LOST, "rank step SIGNAL", names the rank and the step that send themselves SIGKILL or SIGSTOP instead of sampling.
 """
 
 import json
 import os
 import random
-import time
+import signal
 
 from trl import GRPOTrainer
 
@@ -23,8 +23,9 @@ def with_the_table(self, *args, **kwargs):
 
     def answers(prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
         first = self.accelerator.process_index * len(prompt_ids)
-        if os.environ.get("STUCK") == f"{self.accelerator.process_index} {self.state.global_step}":
-            time.sleep(600)
+        *place, name = os.environ.get("LOST", "nowhere").split()
+        if place == [str(self.accelerator.process_index), str(self.state.global_step)]:
+            os.kill(os.getpid(), signal.Signals[name])
         digits = [self.processing_class(text=str(d), add_special_tokens=False)["input_ids"][-1] for d in range(10)]
         completions = []
         for place, ids in enumerate(prompt_ids, start=first):
