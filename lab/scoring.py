@@ -15,12 +15,13 @@ from lab.errors import ContractError, UserError, nearest
 from lab.response import Response
 from lab.reward import Row, Score
 from lab.task import Graded, Task
-from lab.workers import Job, Pool, Verdict
+from lab.workers import Batch, Job, Pool, Verdict
 
 CACHED_SCORES = 200_000
 TIMED = 10_000  # calls of which the seconds are kept between two readings of the metrics
 SAMPLES = 20  # unscorable responses kept to be looked at
 SHOWN = 3  # of them in the error that stops a run
+WORTH_BEGINNING = 0.05  # seconds that a batch takes to score, below which there is nothing to gain by beginning early
 WINDOW = 64  # responses over which the unscorable share is taken, where a step has fewer
 MOST_WORKERS = 16
 
@@ -57,6 +58,8 @@ class Scorer:
         self.workers = workers or default_workers()
         self.environment = dict(environment or {})
         self._pool = Pool(self.workers, self.environment)
+        self._begun: tuple[Batch, dict[bytes, int]] | None = None  # jobs on their way early, and their places
+        self.early = False  # whether it is worth while to `begin`: the last batch took its time
         self._finish = weakref.finalize(self, self._pool.close)  # also runs when the interpreter ends
         self._clear()
 
@@ -69,7 +72,25 @@ class Scorer:
     def close(self) -> None:
         """Ends the workers; a later call starts new ones."""
         with self._lock:
+            self._begun = None
             self._pool.close()
+
+    def begin(self, responses: Sequence[Response], rows: Sequence[Row]) -> None:
+        """Lets idle workers score what the next `grade` will ask for, and waits for nothing; call it now and then.
+
+        It changes no verdict: what goes wrong here is tried again by `grade`, with its whole deadline.
+        """
+        with self._lock:
+            batch, places = self._begun = self._begun or (self._pool.batch(self.seconds), {})
+            jobs = [
+                Job(reward, response, row)
+                for response, row in zip(responses, rows, strict=True)
+                for reward in self._task(row).rewards.values()
+            ]
+            keyed = {key: job for key, job in zip(_keys(jobs), jobs, strict=True) if key not in self._cache}
+            new = {key: job for key, job in keyed.items() if key not in places}
+            places.update(zip(new, batch.add(list(new.values())), strict=True))
+            batch.advance()
 
     def grade(self, responses: Sequence[Response], rows: Sequence[Row], keep_going: bool = False) -> list[Graded]:
         """Each response's scores under its row's task, in order: both sequences have one length N.
@@ -132,15 +153,10 @@ class Scorer:
         return self.tasks[name]
 
     def _deduplicated(self, jobs: Sequence[Job], lenient: bool) -> list[Verdict]:
-        rows: dict[int, bytes] = {}  # a group's responses share their row object: it is read once
-        keys = []
-        for job in jobs:
-            if id(job.row) not in rows:
-                rows[id(job.row)] = _content(job.row)
-            keys.append(_key(job, rows[id(job.row)]))
+        keys = _keys(jobs)
         known = {key: self._remembered(key) for key in keys}
         new = {key: job for key, job in zip(keys, jobs, strict=True) if known[key] is None}
-        ran = dict(zip(new, self._run(list(new.values()), lenient), strict=True))
+        ran = dict(zip(new, self._run(list(new.values()), lenient, list(new)), strict=True))
         for key, verdict in ran.items():
             if not verdict.fault:  # what the machine broke is tried again the next time
                 self._cache[key] = verdict.score
@@ -149,10 +165,17 @@ class Scorer:
         verdicts = [ran[key] if key in ran else Verdict(known[key]) for key in keys]
         return verdicts
 
-    def _run(self, jobs: Sequence[Job], lenient: bool) -> list[Verdict]:
-        verdicts = self._pool.run(jobs, self.seconds, self.budget, lenient)
+    def _run(self, jobs: Sequence[Job], lenient: bool, keys: Sequence[bytes] = ()) -> list[Verdict]:
+        """Every job's verdict; `keys` are the jobs' own, by which those that have begun are known."""
+        (batch, begun), self._begun = self._begun or (self._pool.batch(self.seconds), {}), None
+        places = [begun.get(key) for key in keys] or [None] * len(jobs)
+        added = iter(batch.add([job for job, place in zip(jobs, places, strict=True) if place is None]))
+        found = batch.finish(self.budget, lenient)
+        verdicts = [found[next(added) if place is None else place] for place in places]
         self._ran += len(jobs)
-        self._took.extend(verdict.seconds for verdict in verdicts)
+        took = [verdict.seconds for verdict in verdicts]
+        self._took.extend(took)
+        self.early = bool(self.cached) and sum(took) > WORTH_BEGINNING * self.workers
         return verdicts
 
     def _remembered(self, key: bytes) -> Score | None:
@@ -236,6 +259,14 @@ def _key(job: Job, row: bytes) -> bytes:
     digest = hashlib.blake2b(f"{job.reward.identity}\0{seen!r}\0".encode(errors="surrogatepass"), digest_size=16)
     digest.update(row)
     return digest.digest()
+
+
+def _keys(jobs: Sequence[Job]) -> list[bytes]:
+    rows: dict[int, bytes] = {}  # a group's responses share their row object: it is read once
+    for job in jobs:
+        if id(job.row) not in rows:
+            rows[id(job.row)] = _content(job.row)
+    return [_key(job, rows[id(job.row)]) for job in jobs]
 
 
 def _content(row: Row) -> bytes:

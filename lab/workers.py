@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -140,12 +140,26 @@ class Pool:
 
         A value outside its reward's contract raises ContractError; `lenient` makes it an unscorable verdict.
         """
+        batch = self.batch(seconds)
+        batch.add(jobs)
+        return batch.finish(budget, lenient)
+
+    def batch(self, seconds: float) -> "Batch":
+        """An empty batch; a pool works on one at a time."""
         if os.getpid() != self.owner:  # a forked child must not talk to its parent's workers
             self.__init__(self.count, self.environment)
+        return Batch(self, seconds)
+
+    def busy(self) -> list[Worker]:
+        return [worker for worker in self.workers if worker.jobs or not worker.ready]
+
+    @contextlib.contextmanager
+    def cleared_on_error(self) -> Iterator[None]:
+        """No worker is left with jobs that nobody waits for."""
         try:
-            return _Run(self, jobs, seconds, time.monotonic() + budget, lenient).verdicts()
+            yield
         except BaseException:
-            for worker in [worker for worker in self.workers if worker.jobs or not worker.ready]:
+            for worker in self.busy():
                 self.discard(worker)
             raise
 
@@ -166,32 +180,70 @@ class Pool:
                 self.discard(worker)
 
 
-class _Run:
-    """One batch on its way through the pool."""
+class Batch:
+    """Jobs on their way through the pool. Some may begin before all are known: `add`, `advance`, and at last `finish`.
 
-    def __init__(self, pool: Pool, jobs: Sequence[Job], seconds: float, until: float, lenient: bool):
-        self.pool, self.jobs, self.seconds, self.until, self.lenient = pool, jobs, seconds, until, lenient
+    What begins early may share its processors with others' work, so that it gives verdicts, but no blame: a job that
+    was over its deadline, or whose worker was lost, waits for `finish` and is tried there like one that never began.
+    Async jobs wait for it, too: their worker takes them all at once.
+    """
+
+    def __init__(self, pool: Pool, seconds: float):
+        self.pool, self.seconds, self.lenient, self.until = pool, seconds, False, float("inf")
+        self.jobs: list[Job] = []
+        self.identities: list[str] = []
         self.results: dict[int, Verdict] = {}
-        self.stillborn = 0
-        self.identities = [job.reward.identity for job in jobs]
+        self.finishing, self.stillborn = False, 0
+        self.early: set[int] = set()  # jobs that were given to a worker before `finish`
+        self.waiting: list[int] = []  # jobs for `finish`
         self.queues = {False: deque(), True: deque()}  # indices of ordinary jobs, and of async ones
-        for index, job in enumerate(jobs):
-            self.queues[job.reward.is_async].append(index)
 
-    def verdicts(self) -> list[Verdict]:
-        while len(self.results) < len(self.jobs):
-            self._feed()
-            busy = [worker for worker in self.pool.workers if worker.jobs or not worker.ready]
-            soonest = min([self.until, *(worker.since + worker.limit for worker in busy)])
-            for key, _ in self.pool.selector.select(max(0.0, soonest - time.monotonic())):
-                self._receive(key.data)
-            now = time.monotonic()
-            if now >= self.until:
-                self._give_up()
-            for worker in busy:
-                if worker in self.pool.workers and now >= worker.since + worker.limit:
-                    self._expire(worker)
+    def add(self, jobs: Sequence[Job]) -> list[int]:
+        """Returns the jobs' places in what `finish` returns."""
+        places = range(len(self.jobs), len(self.jobs) + len(jobs))
+        self.jobs += jobs
+        self.identities += [job.reward.identity for job in jobs]
+        for place, job in zip(places, jobs, strict=True):
+            (self.waiting if job.reward.is_async else self.queues[False]).append(place)
+        return list(places)
+
+    def advance(self) -> None:
+        """Gives idle workers what they can do, and takes what they have done; waits for nothing."""
+        with self.pool.cleared_on_error():
+            self._step(0.0)
+
+    def finish(self, budget: float, lenient: bool = False) -> list[Verdict]:
+        """Every job's verdict, `budget` seconds from now at the latest; see Pool.run."""
+        self.finishing, self.lenient, self.until = True, lenient, time.monotonic() + budget
+        with self.pool.cleared_on_error():
+            while len(self.results) < len(self.jobs):
+                for index in self.waiting:
+                    self.queues[self.jobs[index].reward.is_async].append(index)
+                self.waiting = []
+                self._step(float("inf"))
         return [self.results[index] for index in range(len(self.jobs))]
+
+    def _step(self, patience: float) -> None:
+        self._feed()
+        busy = self.pool.busy()
+        soonest = min([self.until, *(worker.since + worker.limit for worker in busy)])
+        for key, _ in self.pool.selector.select(max(0.0, min(patience, soonest - time.monotonic()))):
+            self._receive(key.data)
+        now = time.monotonic()
+        if now >= self.until:
+            self._give_up()
+        for worker in busy:
+            if worker in self.pool.workers and now >= worker.since + worker.limit:
+                self._expire(worker)
+
+    def _record(self, index: int, verdict: Verdict) -> None:
+        if verdict.fault and index in self.early:
+            self.early.remove(index)
+            self.waiting.append(index)
+        elif verdict.fault == "contract" and not self.lenient:
+            raise ContractError(verdict.score.reason)
+        else:
+            self.results[index] = verdict
 
     # ---- to the workers
 
@@ -219,6 +271,7 @@ class _Run:
             "seconds": ASYNC_SECONDS,
         }
         worker.jobs.extend(chunk)
+        (self.early.difference_update if self.finishing else self.early.update)(chunk)
         worker.loaded |= new.keys()
         worker.ready, worker.since, worker.limit = False, time.monotonic(), START_SECONDS
         try:
@@ -240,10 +293,8 @@ class _Run:
                 raise UserError(f"a scoring worker cannot load the rewards: {content[0]}")
             if kind == "scored":
                 index, value, reason, seconds, fault = content
-                if fault == "contract" and not self.lenient:
-                    raise ContractError(reason)
                 worker.jobs.remove(index)
-                self.results[index] = Verdict(Score(value, reason), seconds, fault)
+                self._record(index, Verdict(Score(value, reason), seconds, fault))
             else:  # "ready" or "loaded"
                 worker.ready = True
             worker.since = time.monotonic()
@@ -285,11 +336,11 @@ class _Run:
         guilty = len(worker.jobs) if worker.concurrent else 1
         for _ in range(guilty):
             spent = time.monotonic() - worker.since
-            self.results[worker.jobs.popleft()] = Verdict(Score(None, f"{fault}: {detail}"), spent, fault)
+            self._record(worker.jobs.popleft(), Verdict(Score(None, f"{fault}: {detail}"), spent, fault))
         self.queues[worker.concurrent].extendleft(reversed(worker.jobs))
 
     def _give_up(self) -> None:
-        for worker in [worker for worker in self.pool.workers if worker.jobs or not worker.ready]:
+        for worker in self.pool.busy():
             self.pool.discard(worker)
         late = Verdict(Score(None, "budget: the batch's time was over before this response's turn"), 0.0, "budget")
         for index in range(len(self.jobs)):

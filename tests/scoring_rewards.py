@@ -88,3 +88,9 @@ def process_id(response, row):
 @reward(reads=[], range=(0, 1), imports=["no_such_module_anywhere"])
 def wants_more(response, row):
     return 1.0
+
+
+@reward(reads=[])
+def sized(response, row):
+    time.sleep(0.03)
+    return float(len(response.text) % 2)
