@@ -87,6 +87,7 @@ class Experiment:
     seed: int = 0
     output: str = "runs"
     sandbox: str = "auto"  # of model-written code: auto, landlock, wasm, unsafe, or an adapter as module:factory
+    decontaminate: list[str] = field(default_factory=list)  # benchmarks whose questions training must not see
     lora: dict | None = None  # fields of peft.LoraConfig; none: every weight is trained
     sft: Sft | None = None
     grpo: Grpo | None = None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from lab.config import Experiment
 from lab.errors import ContractError, UserError
+from lab.evidence import decontaminate
+from lab.evidence.decontaminate import Index, Overlap
 from lab.registry import load_task
 from lab.task import TRAIN, Row, Task
 
@@ -18,12 +20,22 @@ WRONG_GOLDS = 0.02  # share of rows whose own gold does not verify, above which 
 
 @dataclass
 class Data:
-    """Rows by purpose; each row carries its task's name. `notes` says in words what was dropped or fell short."""
+    """Rows by purpose; each row carries its task's name. `notes` says in words what was dropped or fell short.
+
+    index, overlaps: the benchmarks' questions, where the experiment names some, and the training rows removed for them.
+    """
 
     sft: list[Row] = field(default_factory=list)
     grpo: list[Row] = field(default_factory=list)
     eval: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    index: Index | None = None
+    overlaps: list[Overlap] = field(default_factory=list)
+
+    @property
+    def decontamination(self) -> dict | None:
+        """What was compared and what removed, for the provenance; None where nothing was compared."""
+        return decontaminate.provenance(self.index, self.overlaps) if self.index else None
 
 
 def load_tasks(experiment: Experiment) -> dict[str, Task]:
@@ -55,16 +67,18 @@ def draw(
 ) -> Data:
     """The rows for `stages`, and the held-out rows. SFT and GRPO see different training rows where there are enough.
 
-    Raises ContractError where a task has no rows, lacks a field that its rewards read, or has too many wrong golds.
+    Raises ContractError where a task has no rows, lacks a field that its rewards read, or has too many wrong golds, and
+    UserError where a benchmark to decontaminate against cannot be had or leaves a task without training rows.
     """
-    data = Data()
     wanted_sft = experiment.sft.demonstrations if experiment.sft and "sft" in stages else 0
     wanted_grpo = grpo_prompts(experiment) if experiment.grpo and "grpo" in stages else 0
+    compared = experiment.decontaminate and (wanted_sft or wanted_grpo)
+    data = Data(index=decontaminate.index_of(experiment.decontaminate) if compared else None)
     shares = dict(zip(tasks, experiment.task.values(), strict=True))
     for name, task in tasks.items():
         if wanted_sft or wanted_grpo:
             sft, grpo = counts(wanted_sft, shares)[name], counts(wanted_grpo, shares)[name]
-            rows = verified(task, task.sample(TRAIN, sft + grpo, experiment.seed), scorer, data.notes)
+            rows = verified(task, training_rows(task, sft + grpo, experiment.seed, data), scorer, data.notes)
             if len(rows) < sft + grpo:
                 data.notes.append(
                     f"{name}: {len(rows)} training rows where {sft + grpo} were wanted: some are seen again"
@@ -79,6 +93,27 @@ def draw(
     for rows in (data.sft, data.grpo):
         random.Random(experiment.seed).shuffle(rows)
     return data
+
+
+def training_rows(task: Task, count: int, seed: int, data: Data) -> list[Row]:
+    """Up to `count` training rows, without those that a benchmark of `data.index` has; what it finds is noted there."""
+    rows = task.sample(TRAIN, count, seed)
+    if data.index is None:
+        if task.splits == "given":  # rows that somebody collected, maybe from where a benchmark has its own
+            data.notes.append(
+                f"{task.name}: training rows are not compared with any benchmark, `decontaminate: [gsm8k, …]` does that"
+            )
+        return rows
+    kept, overlaps = decontaminate.decontaminated(rows, {task.name: task}, data.index)
+    data.overlaps += overlaps
+    if overlaps:
+        data.notes.append(decontaminate.note(task.name, len(rows), overlaps))
+    if not kept:
+        raise UserError(
+            f"{data.notes[-1]}: none is left, for example {overlaps[0].text!r:.120} is near {overlaps[0].twin!r:.120}: "
+            "train on other rows, or take that benchmark out of `decontaminate`"
+        )
+    return kept
 
 
 def grpo_prompts(experiment: Experiment) -> int:

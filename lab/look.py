@@ -199,6 +199,7 @@ def dry_run(experiment: Experiment, stages: list[str]) -> str:
 
     from lab.checkpoints import resolve
     from lab.data import load_tasks
+    from lab.evidence.decontaminate import index_of
     from lab.sandbox import checked
     from lab.stages.pipeline import check_trainable
 
@@ -214,6 +215,8 @@ def dry_run(experiment: Experiment, stages: list[str]) -> str:
         row = task.sample(experiment.eval.split, 1)[0]
         parts.append(f"task {task.name}, for example: {task.messages(row)[-1]['content']!r}")
     longest = max(task.max_tokens for task in tasks.values())
+    if experiment.decontaminate and stages != ["base"]:
+        parts.append(f"training rows are compared with {index_of(experiment.decontaminate)}")
     for stage in stages:
         if stage != "base":
             parts.append(f"{stage}: {experiment.plan(stage, processes, longest).equation}")

@@ -8,7 +8,7 @@ from itertools import islice
 
 from lab.errors import UserError
 from lab.registry import load_task
-from lab.task import TEST, TRAIN, Row, Task
+from lab.task import MOST_HELD_OUT, TEST, TRAIN, Row, Task
 
 WORDS = 13  # in a row, as in GPT-3's decontamination (Brown et al. 2020, arXiv:2005.14165, appendix C)
 TEMPLATE_WORDS = 8  # a shorter question with its numbers masked, "what is # + #", says nothing of where it is from
@@ -44,6 +44,10 @@ class Index:
         self._grams: dict[tuple[str, ...], int] = {}
         self._templates: dict[tuple[str, ...], int] = {}
 
+    def __str__(self) -> str:
+        names = dict.fromkeys(benchmark for benchmark, _ in self.questions)
+        return f"{len(self.questions)} test rows of {', '.join(names)}"
+
     def add(self, benchmark: str, question: str) -> None:
         number = len(self.questions)
         self.questions.append((benchmark, question))
@@ -65,11 +69,19 @@ class Index:
         return None
 
 
-def index_of(benchmarks: Iterable[Task], words: int = WORDS) -> Index:
-    """An index over every test row of the benchmarks."""
+def index_of(benchmarks: Iterable[str], words: int = WORDS) -> Index:
+    """An index over every test row of the benchmarks, by their names.
+
+    Raises UserError where one is unknown, generates its rows, or cannot be had.
+    """
     index = Index(words)
-    for benchmark in benchmarks:
-        for row in benchmark.sample(TEST, None):
+    for benchmark in map(load_task, benchmarks):
+        if TEST not in benchmark.has or (TRAIN in benchmark.has and benchmark.splits == "hash"):
+            raise UserError(
+                f"{benchmark.name} has no test split that ends, it generates its rows: decontaminate against "
+                "benchmarks such as gsm8k"
+            )
+        for row in benchmark.sample(TEST, MOST_HELD_OUT):
             index.add(benchmark.name, question_of(benchmark, row))
     return index
 
@@ -92,17 +104,18 @@ def check(
 ) -> tuple[str, list[Overlap]]:
     """What `lab decontaminate` prints: counts and examples for up to `limit` training rows of a task."""
     task = load_task(spec)
-    benchmarks = [load_task(name) for name in against]
-    if endless := [b.name for b in benchmarks if TRAIN in b.has and b.splits == "hash"]:
-        raise UserError(
-            f"{', '.join(endless)} generates its rows without end: compare against benchmarks such as gsm8k"
-        )
-    index = index_of(benchmarks, words)
+    index = index_of(against, words)
     rows = list(islice(task.stream(TRAIN), limit))
     _, removed = decontaminated(rows, {task.name: task}, index)
-    names = ", ".join(b.name for b in benchmarks)
-    head = f"{task.name}: {len(rows)} training rows against {len(index.questions)} test rows of {names}"
-    return "\n".join([head, *summary(removed)]), removed
+    return "\n".join([f"{task.name}: {len(rows)} training rows against {index}", *summary(removed)]), removed
+
+
+def note(task: str, drawn: int, removed: Sequence[Overlap]) -> str:
+    """One sentence for a run's notes."""
+    kinds = {"words": "word for word", "numbers": "with other numbers"}
+    found = Counter(f"{o.benchmark} {kinds[o.kind]}" for o in removed)
+    where = ", ".join(f"{count} in {what}" for what, count in found.items())
+    return f"{task}: {len(removed)} of {drawn} training rows removed, they stand in benchmarks ({where})"
 
 
 def summary(removed: Sequence[Overlap]) -> list[str]:
@@ -122,12 +135,13 @@ def summary(removed: Sequence[Overlap]) -> list[str]:
     return lines
 
 
-def provenance(removed: Sequence[Overlap]) -> list[dict]:
-    """The removed rows for a run's provenance."""
-    return [
+def provenance(index: Index, removed: Sequence[Overlap]) -> dict:
+    """For a run's provenance: how many test rows of each benchmark were looked through, and every row removed."""
+    listed = [
         {"task": o.row["task"], "benchmark": o.benchmark, "kind": o.kind, "text": o.text, "twin": o.twin}
         for o in removed
     ]
+    return {"against": Counter(benchmark for benchmark, _ in index.questions), "removed": listed}
 
 
 def question_of(task: Task, row: Row) -> str:

@@ -60,7 +60,7 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
         weights = resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
         trained = sum(stage != "base" for stage in stages)
         facts = provenance(experiment, tasks, weights, renderer.fingerprint) | {"notes": data.notes}
-        facts |= {"stages": list(stages), "label": label, "sandbox": sandbox}
+        facts |= {"stages": list(stages), "label": label, "sandbox": sandbox, "decontamination": data.decontamination}
         if resumed:
             check_unchanged(resumed, facts)
         if "grpo" in stages and experiment.grpo.audit != "off" and not resumed:

@@ -1,10 +1,15 @@
 """Decontamination: what is the same in other words is found, what only sounds alike is left."""
 
+import json
+
 import pytest
 
+from lab.config import load_experiment
+from lab.data import draw, load_tasks
 from lab.errors import UserError
 from lab.evidence.decontaminate import Index, check, decontaminated, index_of, provenance, summary
 from lab.registry import load_task
+from lab.scoring import Scorer
 
 JANET = (
     "Janet’s ducks lay 16 eggs per day. She eats three for breakfast every morning and sells the rest at the market "
@@ -68,11 +73,17 @@ def test_rows_are_removed_with_their_twins_and_listed(tmp_path, hub_copies):
     file.write_text(LEAKY)
     task = load_task(str(file))
     rows = list(task.stream("train"))
-    kept, removed = decontaminated(rows, {"leaky": task}, index_of([load_task("gsm8k")]))
+    index = index_of(["gsm8k"])
+    kept, removed = decontaminated(rows, {"leaky": task}, index)
     assert [overlap.kind for overlap in removed] == ["numbers", "words"] and len(kept) == 30
     assert all(overlap.benchmark == "gsm8k" and "shed holds" in overlap.twin for overlap in removed)
-    listed = provenance(removed)
-    assert len(listed) == 2 and all({"task", "benchmark", "kind", "text", "twin"} == set(entry) for entry in listed)
+    facts = provenance(index, removed)
+    listed = facts["removed"]
+    assert (
+        facts["against"] == {"gsm8k": 20}
+        and len(listed) == 2
+        and all({"task", "benchmark", "kind", "text", "twin"} == set(entry) for entry in listed)
+    )
 
 
 def test_what_the_command_prints(tmp_path, hub_copies):
@@ -86,10 +97,72 @@ def test_what_the_command_prints(tmp_path, hub_copies):
 
 
 def test_a_generator_is_no_benchmark():
-    with pytest.raises(UserError, match="digits generates its rows without end"):
+    with pytest.raises(UserError, match="digits has no test split that ends"):
         check("arithmetic", ["digits"])
 
 
 def test_the_benchmarks_own_training_split_is_near_its_test_split(hub_copies):
     _, removed = check("gsm8k", ["gsm8k"])
     assert {overlap.kind for overlap in removed} == {"numbers"} and len(removed) == 20  # our copy has one wording
+
+
+HELD_OUT = """if split != "train":
+        yield from ({"question": f"How many are {i} and 0?", "answer": str(i)} for i in range(4))
+        return"""
+FEW = ("sft.demonstrations=32", "grpo=null", "eval.n=4", "eval.split=test", "eval.base=false")
+
+
+@pytest.fixture
+def leaky(tmp_path):
+    """A task file whose 32 training rows hold a copy of a gsm8k question and a copy with other numbers."""
+    file = tmp_path / "leaky.py"
+    file.write_text(LEAKY.replace('if split != "train":\n        return', HELD_OUT))
+    return file
+
+
+def test_a_run_trains_without_what_a_benchmark_has(lab, leaky, hub_copies, tmp_path):
+    done = lab("run", "smoke", f"task={leaky}", "decontaminate=[gsm8k, math500]", f"output={tmp_path}", *FEW)
+    assert done.returncode == 0, done.stderr
+    note = "leaky: 2 of 32 training rows removed, they stand in benchmarks (1 in gsm8k with other numbers, 1 in gsm8k"
+    assert note in done.stdout + done.stderr and "30 demonstrations" in done.stdout
+    (file,) = tmp_path.glob("smoke/*/provenance.json")
+    facts = json.loads(file.read_text())
+    assert facts["decontamination"]["against"] == {"gsm8k": 20, "math500": 20}
+    assert [(r["kind"], r["benchmark"], r["text"][:14]) for r in facts["decontamination"]["removed"]] == [
+        ("numbers", "gsm8k", "A shed holds 9"),
+        ("words", "gsm8k", "Listen: a shed"),
+    ]
+    assert any(note in told for told in facts["notes"])
+
+
+def test_a_benchmark_that_cannot_be_had_is_one_sentence_before_a_model_loads(lab, leaky, tmp_path):
+    done = lab("sft", "smoke", f"task={leaky}", "decontaminate=[math500]", f"output={tmp_path / 'runs'}", *FEW)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "the test split of the data set HuggingFaceH4/MATH-500 cannot be had" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("against", "said"),
+    [
+        ("[gsm8]", "there is no task 'gsm8': did you mean 'gsm8k'?"),
+        ("[digits]", "digits has no test split that ends, it generates its rows"),
+        ("gsm8k", "decontaminate must be a valid list, got 'gsm8k'"),
+    ],
+)
+def test_what_is_no_benchmark_is_refused(against, said):
+    with pytest.raises(UserError) as told:
+        experiment = load_experiment("smoke", [f"decontaminate={against}"])
+        draw(experiment, load_tasks(experiment), None)
+    assert said in str(told.value)
+
+
+def test_a_task_that_is_nothing_but_a_benchmark_is_refused(hub_copies):
+    experiment = load_experiment("smoke", ["task=gsm8k", "decontaminate=[gsm8k]", "sft.demonstrations=8", "grpo=null"])
+    tasks = load_tasks(experiment)
+    with Scorer(tasks) as scorer, pytest.raises(UserError, match="8 of 8 training rows removed.*none is left"):
+        draw(experiment, tasks, scorer)
+    experiment.decontaminate = []
+    with Scorer(tasks) as scorer:
+        told = draw(experiment, tasks, scorer)
+    assert len(told.sft) == 8 and "not compared with any benchmark" in told.notes[0] and told.decontamination is None
