@@ -1,9 +1,9 @@
 """Whether an answer's tree says the same as the gold's: like with like, and evaluated as far."""
 
-from rewards._math_scalars import NEEDED_POINTS, has_i, infinity, sample_points, scalars_equal
+from rewards._math_scalars import NEEDED_POINTS, far_points, infinity, sample_points, scalars_equal
 from rewards._math_sets import FLIPPED, real_set, same
 from rewards._math_tree import Node, number
-from rewards._math_values import Refused, close, exact, precise, symbols
+from rewards._math_values import Refused, close, exact, precise, quick, symbols
 
 SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "call", "apply", "degree"}
 COLLECTIONS = {"list", "set", "empty"}
@@ -198,6 +198,9 @@ def _equal(gold: Node, answer: Node) -> bool:
             return False  # not worked out
         if left is not None and right is not None:
             return _same_variable(gold, answer) and same(left, right)
+    if gold.kind == answer.kind in ("union", "intersection", "difference"):  # of sets that are names: A \cup B
+        swapped = answer.parts[::-1] if gold.kind != "difference" else answer.parts
+        return any(all(map(_equal, gold.parts, parts)) for parts in (answer.parts, swapped))
     if gold.kind == answer.kind == "rel":
         return _relations_equal(gold, answer)
     if gold.kind == answer.kind == "list":
@@ -292,7 +295,7 @@ def _difference(parts: tuple[Node, ...]) -> Node:
 def _proportional(gold: Node, answer: Node, relation: str) -> bool:
     """Whether answer / gold is one constant; above 0 where the relation is an inequality."""
     ratios = []
-    for point in sample_points(symbols(gold), complex_names=has_i(gold)):
+    for point in sample_points(gold, answer):
         try:
             a, b = precise(gold, point), precise(answer, point)
         except Refused:
@@ -302,4 +305,8 @@ def _proportional(gold: Node, answer: Node, relation: str) -> bool:
         ratios.append(b / a)
     if len(ratios) < NEEDED_POINTS or not all(close(ratios[0], ratio) for ratio in ratios):
         return False
+    for point in far_points(gold, answer):
+        a, b = quick(gold, point), quick(answer, point)
+        if a and b and abs(b / a - complex(ratios[0])) > 1e-6 * abs(ratios[0]):
+            return False
     return relation in ("=", "!=") or (ratios[0].imag == 0 and ratios[0].real > 0)

@@ -10,7 +10,7 @@ MAX_MAGNITUDE = 1_000  # of a constant: as many digits more are carried to tell 
 NEEDED_POINTS = 4
 # Values given to symbols: an odd mix of sizes and signs, so that two different formulas meet at none of them.
 _POSITIVE = [Fraction(n, d) for n, d in ((7, 5), (29, 11), (5, 13), (13, 8), (37, 10), (8, 9), (46, 7))]
-_FAR = (Fraction(1009, 7), Fraction(-1213, 9), Fraction(100_003, 11), Fraction(-100_019, 13))
+_FAR = [Fraction(n, 17) for n in (*range(-437, 444, 11), 2_450, -2_451, 242_835, -242_836)]
 PIECEWISE = {"abs", "floor", "ceil", "max", "min"}  # |x - 10| and 10 - x differ only beyond 10
 _NEGATIVE = [Fraction(n, d) for n, d in ((-9, 7), (-23, 6), (-3, 11))]
 
@@ -57,11 +57,8 @@ def _constants_agree(gold: Node, answer: Node) -> bool:
 
 def _agree(gold: Node, answer: Node) -> bool:
     """Whether two formulas of symbols have one value wherever the gold is defined: in doubles, then to 45 digits."""
-    names = symbols(gold)
-    points = sample_points(names, complex_names=has_i(gold) or has_i(answer))
-    if _is_piecewise(gold) or _is_piecewise(answer):
-        points += [{name: far + 7 * k for k, name in enumerate(sorted(names))} for far in _FAR]
-    for point in points:
+    points = sample_points(gold, answer)
+    for point in points + far_points(gold, answer):
         a, b = quick(gold, point), quick(answer, point)
         if a is not None and b is not None and abs(a - b) > 1e-6 * max(abs(a), abs(b), 1e-6) and _counts(a, gold):
             return False
@@ -79,24 +76,34 @@ def _agree(gold: Node, answer: Node) -> bool:
         except Refused:
             return False
         agreeing += 1
-    return agreeing >= (NEEDED_POINTS if names else 1) or (0 < agreeing == _defined(points, gold) > 1)
+    return agreeing >= NEEDED_POINTS or (0 < agreeing == _defined(points, gold) > 1)
 
 
-def sample_points(names: set[str], complex_names: bool = False) -> list[dict[str, Fraction | tuple]]:
-    """Values for each symbol: first all positive, where roots and logarithms live, then of both signs.
+Point = dict[str, Fraction | tuple[Fraction, Fraction]]  # a value for each symbol, or its real and imaginary part
 
-    With `complex_names`, z and w also take complex values, as (real, imaginary): |z - i| is |z + i| on the real line.
+
+def sample_points(gold: Node, answer: Node) -> list[Point]:
+    """Values for the gold's symbols: first all positive, where roots and logarithms live, then of both signs.
+
+    Where i stands in a formula, z and w also take complex values: |z - i| is |z + i| on the real line.
     """
-    if not names:
-        return [{}]
+    names = symbols(gold)
     pools = [(_POSITIVE, i) for i in range(len(_POSITIVE))] + [(_POSITIVE + _NEGATIVE, -1 - i) for i in range(5)]
     points = [
         {name: pool[(i + 3 * k) % len(pool)] + Fraction(k, 17) for k, name in enumerate(sorted(names))}
         for pool, i in pools
     ]
-    if complex_names and (complexes := {name for name in names if name[0] in "zw"}):
+    complexes = {name for name in names if name[0] in "zw"}
+    if complexes and (has_i(gold) or has_i(answer)):
         points += [{n: (v, 2 - v / 3) if n in complexes else v for n, v in point.items()} for point in points]
     return points
+
+
+def far_points(gold: Node, answer: Node) -> list[Point]:
+    """Many more values, where a formula may have pieces."""
+    if not _is_piecewise(gold) and not _is_piecewise(answer):
+        return []
+    return [{name: far + 7 * k for k, name in enumerate(sorted(symbols(gold)))} for far in _FAR]
 
 
 def _defined(points, gold: Node) -> int:

@@ -120,6 +120,9 @@ def _numeric(node: Node, point, m):
     if kind == "degree":
         return values[0] * m.pi / 180
     if kind == "pow":
+        odd = symbols(node.parts[0]) and exact(node.parts[1])
+        if odd and odd.denominator % 2 and odd.denominator > 1:  # x^{1/3} is the real root of a negative x, too
+            return _power(_root(values[0], values[0] * 0 + odd.denominator, m), values[0] * 0 + odd.numerator, m)
         return _power(*values, m)
     if kind == "root":
         return _root(*values, m)

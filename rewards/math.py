@@ -200,7 +200,7 @@ def same(gold: str, answer: str) -> bool:
         return same_time(gold_moment, moment)
     option = labelled(answer)
     if option and not labelled(gold):
-        return same(gold, option[0] if phrases[0] == gold.strip("()") else option[1])
+        return same(gold, option[0] if len(phrases[0] or "") == 1 else option[1])
     try:
         return _readings_equal(gold, answer)
     except Unreadable:
@@ -299,10 +299,14 @@ def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
         ratio = Fraction(1, 100) if answer_unit else Fraction(100)
         share = value if answer_unit else answered  # 75 % is 0.75; but 600 % for a gold of 6 is the question itself
         whole = exact(share) is not None and exact(share).denominator == 1
-        added = unit is None and exact(value) is not None and abs(exact(value)) < 1  # 0.08 % is not 0.08
+        # 0.08 % is not 0.08, nor 7/4 % 7/4; but 12.5 % is what a gold of 12.5 asks for
+        added = unit is None and exact(value) is not None and (abs(exact(value)) < 1 or value.kind != "num")
         return (not added and equal(value, answered)) or (not whole and _equal_scaled(value, answered, ratio))
-    if one.dimension == (("degree", 1),) and equal(*_in_radians(gold, answer)):
-        return True
+    if one.dimension == (("degree", 1),):
+        if equal(*_in_radians(gold, answer)):
+            return True
+        if exact(value) is None:  # a multiple of pi is in radians where nothing else is said
+            return False
     if not one.dimension:  # a multiplier: 5 million
         return _equal_scaled(value, answered, one.factor if answer_unit else 1 / one.factor)
     return equal(value, answered)
