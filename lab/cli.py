@@ -254,14 +254,20 @@ def launch(
 
 
 @app.command()
-def report(run: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
-    """Write a run's report.html anew and print its table."""
+def report(
+    runs: Annotated[list[str], typer.Argument(help="A run folder; or several of one experiment, one a seed.")],
+) -> None:
+    """Write a run's report.html anew and print its table; of several seeds, one table over all."""
+    from lab.evidence import seeds
     from lab.evidence.report import table, write_report
     from lab.runs import Run
 
-    opened = Run.open(run)
-    print(table(opened.summary))
-    print(f"\nreport: {write_report(opened.path)}")
+    opened = [Run.open(run) for run in runs]
+    if len(opened) > 1:
+        print(seeds.table(opened))
+        return
+    print(table(opened[0].summary))
+    print(f"\nreport: {write_report(opened[0].path)}")
 
 
 def _warn(text: str) -> None:

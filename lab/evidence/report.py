@@ -73,7 +73,7 @@ def page(title: str, body: list[Markup]) -> str:
 
 def table(summary: Mapping[str, Any]) -> str:
     """The table that `lab run` prints at its end, as plain text."""
-    title = _title(summary)
+    title = heading(summary)
     width = max(46, len(title) + 2, *(len(left) + 8 for left, *_ in _table_rows(summary)), 0)
     lines = [f"{title:<{width}}accuracy   95 % CI        change (paired 95 % CI)"]
     for left, accuracy, ci, change in _table_rows(summary):
@@ -83,23 +83,25 @@ def table(summary: Mapping[str, Any]) -> str:
 
 def _table_rows(summary) -> Iterator[tuple[str, str, str, str]]:
     """(stage and label, accuracy, CI, change with its CI) of each stage, in points of a hundred."""
-    several = len({stage["n"] for stage in _stages(summary).values()}) > 1
-    for name, stage in _stages(summary).items():
+    several = len({stage["n"] for stage in measured(summary).values()}) > 1
+    for name, stage in measured(summary).items():
         size = f", n = {stage['n']}" if several else ""
-        yield (f"{name:<6} {stage.get('label', '')}{size}", *_numbers(stage))
+        yield (f"{name:<6} {stage.get('label', '')}{size}", *numbers(stage))
         for task, part in stage.get("tasks", {}).items():
-            yield (f"         {task}, n = {part['n']}", *_numbers(part))
+            yield (f"         {task}, n = {part['n']}", *numbers(part))
 
 
-def _numbers(stage) -> tuple[str, str, str]:
+def numbers(stage) -> tuple[str, str, str]:
+    """A stage's accuracy, its interval, and the change with its own, as text."""
     change = ""
     if stage.get("change") is not None:
-        change = f"{_points(stage['change'], '+.1f')} {_range(stage.get('change_ci95'), '+.1f')}"
-    return _percent(stage.get("accuracy")), _range(stage.get("ci95")), change
+        change = f"{points(stage['change'], '+.1f')} {bounds(stage.get('change_ci95'), '+.1f')}"
+    return percent(stage.get("accuracy")), bounds(stage.get("ci95")), change
 
 
-def _title(summary) -> str:
-    sizes = {stage["n"] for stage in _stages(summary).values()}
+def heading(summary) -> str:
+    """What the table's numbers are of: task, rows and how answers were drawn."""
+    sizes = {stage["n"] for stage in measured(summary).values()}
     size = f", n = {sizes.pop()}" if len(sizes) == 1 else ""
     temperature = summary.get("temperature", 0)
     return f"held-out {summary.get('task', 'rows')}{size}, " + (
@@ -107,7 +109,7 @@ def _title(summary) -> str:
     )
 
 
-def _stages(summary) -> dict[str, Mapping[str, Any]]:
+def measured(summary) -> dict[str, Mapping[str, Any]]:
     """The stages that were measured, base first."""
     stages = summary.get("stages", {})
     order = sorted(stages, key=lambda name: STAGES.index(name) if name in STAGES else len(STAGES))
@@ -120,11 +122,11 @@ def _stages(summary) -> dict[str, Mapping[str, Any]]:
 def warnings(summary, provenance, metrics) -> list[str]:
     """What a reader has to know before believing the numbers; one sentence each."""
     found = list(summary.get("warnings", []))
-    for name, stage in _stages(summary).items():
+    for name, stage in measured(summary).items():
         if stage.get("unscorable"):
             found.append(f"{name}: {stage['unscorable']} completions could not be scored and are left out.")
         if (stage.get("truncated") or 0) > TOO_MANY_TRUNCATED:
-            share = _percent(stage["truncated"])
+            share = percent(stage["truncated"])
             found.append(f"{name}: {share} of the completions were cut at the token limit, and a cut one is wrong.")
     audit = provenance.get("audit") or {}
     if isinstance(audit, Mapping) and audit.get("overridden"):
@@ -147,7 +149,7 @@ def _header(summary) -> Markup:
         f"seed {summary['seed']}" if summary.get("seed") is not None else None,
         str(summary["started"]).replace("T", " ")[:16] if summary.get("started") else None,
     ]
-    stages = _stages(summary)
+    stages = measured(summary)
     seconds = sum(stage.get("seconds") or 0 for stage in stages.values())
     about.append(f"{duration(seconds)} in all" if seconds else None)
     return element(
@@ -161,9 +163,9 @@ def _header(summary) -> Markup:
 def _verdict(stages) -> list[Markup]:
     """Where accuracy began and where it ended, large."""
     first, last = next(iter(stages.values())), list(stages.values())[-1]
-    ends = [element("b", _percent(first.get("accuracy")))]
+    ends = [element("b", percent(first.get("accuracy")))]
     if len(stages) > 1:
-        ends += [element("span", " → ", class_="quiet"), element("b", _percent(last.get("accuracy")), class_="now")]
+        ends += [element("span", " → ", class_="quiet"), element("b", percent(last.get("accuracy")), class_="now")]
     return [*ends, element("small", f"accuracy on {last['n']} held-out rows")]
 
 
@@ -181,7 +183,7 @@ def _warnings(found: list[str]) -> Markup | None:
 
 
 def _table(summary) -> Markup:
-    stages = _stages(summary)
+    stages = measured(summary)
     if not stages:
         return element(
             "section", element("h2", "Accuracy"), element("p", "No stage has been evaluated yet.", class_="quiet")
@@ -208,14 +210,14 @@ def _table(summary) -> Markup:
     grid = element("table", element("thead", head), element("tbody", rows))
     return element(
         "section",
-        element("h2", _title(summary)),
+        element("h2", heading(summary)),
         element("div", grid, class_="scroll"),
         element("p", note, class_="quiet"),
     )
 
 
 def _table_row(head: Markup, stage) -> Markup:
-    accuracy, ci, change = _numbers(stage)
+    accuracy, ci, change = numbers(stage)
     sure = stage.get("change_ci95") and (stage["change_ci95"][0] > 0 or stage["change_ci95"][1] < 0)
     drawn = charts.interval(stage["accuracy"], *stage["ci95"]) if ci and accuracy != "–" else None
     tokens = stage.get("mean_tokens")
@@ -226,8 +228,8 @@ def _table_row(head: Markup, stage) -> Markup:
         element("td", change or "–", class_="sure" if sure else None),
         element("td", stage["n"]),
         element("td", "–" if tokens is None else f"{tokens:.1f}"),
-        element("td", _percent(stage.get("truncated"))),
-        element("td", _percent(stage.get("no_answer"))),
+        element("td", percent(stage.get("truncated"))),
+        element("td", percent(stage.get("no_answer"))),
         element("td", duration(stage["train_seconds"]) if stage.get("train_seconds") else "–"),
     ]
     return element("tr", head, *cells)
@@ -288,17 +290,20 @@ def _name(summary) -> str:
     return str(summary.get("experiment", "run"))
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share of 0..1 in percent; a dash where there is none."""
     return "–" if share is None or not isfinite(share) else f"{share * 100:.1f} %"
 
 
-def _points(share: float, form: str) -> str:
+def points(share: float, form: str) -> str:
+    """A share of −1..1 in points of a hundred."""
     text = format(share * 100, form)
     return text.replace("-", "+", 1) if float(text) == 0 and "+" in form else text.replace("-", "−")
 
 
-def _range(ends, form: str = ".1f") -> str:
-    return f"[{_points(ends[0], form)}, {_points(ends[1], form)}]" if ends else ""
+def bounds(ends, form: str = ".1f") -> str:
+    """An interval of shares in points; empty where there is none."""
+    return f"[{points(ends[0], form)}, {points(ends[1], form)}]" if ends else ""
 
 
 def duration(seconds: float) -> str:

@@ -150,7 +150,7 @@ def _check_k(n: int, c: int, k: int) -> None:
 
 
 def over_seeds(values: Sequence[float], level: float = 0.95) -> Estimate:
-    """The mean of one value a seed with Student's interval: how a whole run varies, rows and training together."""
+    """The mean of one value a seed with Student's interval: how training varies, on the rows that they share."""
     from statistics import mean, stdev
 
     from scipy.stats import t

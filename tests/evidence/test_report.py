@@ -32,7 +32,8 @@ def make_run(folder: Path, n=200, seed=0) -> Path:
         measured |= {"seconds": 14.2, "mean_tokens": mean_tokens, "truncated": 0.0, "no_answer": 0.0, "unscorable": 0}
         if before:
             change = paired_change(right[before], verdicts)
-            measured |= {"change": change.difference, "change_ci95": change[1:3], "train_seconds": 190.0}
+            measured |= {"change": change.difference, "change_ci95": change[1:3], "change_p": change.p}
+            measured["train_seconds"] = 190.0
         stages[stage], before = measured, stage
         lines = [sample_line(stage, row, verdict, rng) for row, verdict in zip(numbers, verdicts)]
         (folder / "samples" / f"{stage}.jsonl").write_text("\n".join(lines) + "\n")
