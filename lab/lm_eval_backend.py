@@ -7,8 +7,9 @@ lm-eval's command has no plug-in point for models, so this file is also a launch
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from lm_eval.api.registry import register_model
@@ -58,41 +59,55 @@ class LabHF(HFLM):
             by_settings[json.dumps(request.args[1], sort_keys=True)].append(place)
         texts: list[str | None] = [None] * len(requests)
         with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="lab-hf") as progress:
+
+            def answered(place: int, text: str) -> None:
+                texts[place] = text
+                self.cache_hook.add_partial("generate_until", requests[place].args, text)
+                progress.update()
+
             for places in by_settings.values():
                 try:
-                    for place, text in self._answers(requests, places):
-                        texts[place] = text
-                        self.cache_hook.add_partial("generate_until", requests[place].args, text)
-                        progress.update()
+                    self._answer(requests, places, answered)
                 except NotCoveredError as error:
                     progress.write(f"lab-hf: the hf backend answers {len(places)} requests, because {error}")
                     left = [place for place in places if texts[place] is None]
-                    for place, text in zip(
-                        left, super().generate_until([requests[p] for p in left], True), strict=True
-                    ):
+                    theirs = super().generate_until([requests[p] for p in left], True)
+                    for place, text in zip(left, theirs, strict=True):
                         texts[place] = text
         return texts
 
-    def _answers(self, requests, places: Sequence[int]) -> Iterator[tuple[int, str]]:
-        """(place, text) of requests that share their settings. Raises NotCoveredError where they ask for too much."""
+    def _answer(self, requests, places: Sequence[int], answered: Callable[[int, str], None]) -> None:
+        """Answers requests that share their settings. Raises NotCoveredError where they ask for too much."""
         settings = normalize_gen_kwargs(requests[places[0]].args[1], self.max_gen_toks)
         sampling = self._sampling(settings)
         limit = settings["max_gen_toks"]
         end = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
         until = handle_stop_sequences(settings["until"], eos=end)
-        stopped = self._stopped([text for text in until if text != end])
-        for batch in self._batches(requests, places, limit):
-            each = Counter(job.ids for job in batch)
-            noise = None if sampling.greedy else torch.stack([self._noise(job, limit) for job in batch]).to(self.device)
-            answers = generate(
-                self.model, list(each), list(each.values()), sampling, self._end_ids(), limit, noise, stopped
-            )
-            for job, ids in zip(batch, answers, strict=True):
-                text = self.tok_decode(ids)
-                yield job.place, postprocess_generated_text(text, stop=until, think_end_token=self.think_end_token)
+        jobs = self._jobs(requests, places, limit)
+        groups = list(self._groups(jobs))
 
-    def _batches(self, requests, places: Sequence[int], limit: int) -> Iterator[list[Job]]:
-        """At most batch_size answers each, longest prompts first, the repeats of one prompt beside each other."""
+        def ended(answers: list[tuple[int, list[int]]]) -> None:
+            for place, ids in answers:
+                text = postprocess_generated_text(
+                    self.tok_decode(ids), stop=until, think_end_token=self.think_end_token
+                )
+                answered(jobs[place].place, text)
+
+        generate(
+            self.model,
+            [group[0].ids for group in groups],
+            [len(group) for group in groups],
+            sampling,
+            self._end_ids(),
+            limit,
+            noise=None if sampling.greedy else torch.stack([self._noise(job, limit) for job in jobs]).to(self.device),
+            stopped=self._stopped([text for text in until if text != end]),
+            at_once=self.batch_size,
+            ended=ended,
+        )
+
+    def _jobs(self, requests, places: Sequence[int], limit: int) -> list[Job]:
+        """Longest prompts first, so that the largest batch is the first, the repeats of a prompt beside each other."""
         longest = self.max_length - limit
         encoded: dict[str, tuple[int, ...]] = {}
         for place in places:
@@ -105,9 +120,14 @@ class LabHF(HFLM):
             ids = encoded[requests[place].args[0]]
             jobs.append(Job(place, ids, repeats[ids]))
             repeats[ids] += 1
-        jobs.sort(key=lambda job: (-len(job.ids), job.ids, job.repeat))
-        for start in range(0, len(jobs), self.batch_size):
-            yield jobs[start : start + self.batch_size]
+        return sorted(jobs, key=lambda job: (-len(job.ids), job.ids, job.repeat))
+
+    def _groups(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
+        """Jobs of one prompt, at most batch_size each."""
+        for _, same in groupby(jobs, key=lambda job: job.ids):
+            same = list(same)
+            for start in range(0, len(same), self.batch_size):
+                yield same[start : start + self.batch_size]
 
     def _sampling(self, settings: dict) -> Sampling:
         if self.why_not:
@@ -136,15 +156,15 @@ class LabHF(HFLM):
         declared = declared if isinstance(declared, list) else [declared]
         return [token for token in dict.fromkeys([self.eot_token_id, *declared]) if token is not None]
 
-    def _stopped(self, stops: Sequence[str]):
-        """Which answers have written a stop string: (B, T) → (B,); None where there is none to look for."""
+    def _stopped(self, stops: Sequence[str]) -> Callable[[list[list[int]]], list[bool]] | None:
+        """Tells which answers have written a stop string; None where there is none to look for."""
         if not stops:
             return None
         width = LOOK_BACK + max(len(self.tok_encode(stop, add_special_tokens=False)) for stop in stops)
 
-        def stopped(tokens: torch.Tensor) -> torch.Tensor:
-            tails = self.tokenizer.batch_decode(tokens[:, -width:], skip_special_tokens=False)
-            return torch.tensor([any(stop in tail for stop in stops) for tail in tails], device=tokens.device)
+        def stopped(answers: list[list[int]]) -> list[bool]:
+            tails = self.tokenizer.batch_decode([ids[-width:] for ids in answers], skip_special_tokens=False)
+            return [any(stop in tail for stop in stops) for tail in tails]
 
         return stopped
 

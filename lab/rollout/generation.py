@@ -1,11 +1,13 @@
 """Answers to prompts: each distinct prompt goes through the model once, its keys and values are stored once.
 
 At every step the unfinished answers advance by one token. All answers of a prompt read the same stored keys in one
-product (Hydragen, Juravsky et al., 2402.05099); what is an answer's own is kept beside it. Finished answers leave.
+product (Hydragen, Juravsky et al., 2402.05099); what is an answer's own is kept beside it. Finished answers leave, and
+the next prompts take their places (continuous batching, Orca, Yu et al., OSDI 2022).
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import count
 
 import torch
 
@@ -18,6 +20,9 @@ PREFILL_TOKENS = 8192  # prompt tokens that go through the model at once
 ROOM = 64  # tokens by which the answers' cache grows
 SHORT = 8  # tokens for which it does not pay to lay out the weights
 NO_MASK = torch.zeros(1, 1, 1, 1)  # four dimensions: transformers passes such a mask on, and builds none of its own
+TIME = (3, 2)  # the dimension of the stored keys (…, D, T), laid out for query @ keys, and of the values that is time
+
+Ended = list[tuple[int, list[int]]]
 
 
 @torch.no_grad()
@@ -28,70 +33,120 @@ def generate(
     sampling: Sampling,
     end_ids: Sequence[int],
     max_tokens: int,
+    *,
     noise: torch.Tensor | None = None,
-    stopped: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    stopped: Callable[[list[list[int]]], list[bool]] | None = None,
+    at_once: int | None = None,
+    ended: Callable[[Ended], None] | None = None,
 ) -> list[list[int]]:
     """`answers_each[i]` answers to `prompts[i]`, one prompt's after the other's, as token ids.
 
-    An answer stops after the first of `end_ids`, which it keeps, or at `max_tokens`. noise: (answers, max_tokens) in
-    [0, 1), the random number that each token is drawn with, where it must not depend on the batch. stopped: the
-    unfinished answers' tokens so far (B, T) → whether each is to stop for another reason (B,). The model's attention
+    An answer stops after the first of `end_ids`, which it keeps, or at `max_tokens`. The model's attention
     implementation must be "shared_prefix". Raises NotCoveredError where that does not compute the model's attention.
+
+    noise    (answers, max_tokens) in [0, 1): what each token is drawn with, where it must not depend on the batch
+    stopped  the unfinished answers' tokens so far → whether each is to stop for another reason
+    at_once  answers in the batch at most, but for a prompt that has more; None: all
+    ended    called after each step with the answers that ended in it: (place in the result, token ids), often none
     """
-    decoding, logits = _prefill(model, prompts)
-    answers = Answers(answers_each, end_ids, max_tokens, stopped, model.device)
-    decoding.begin(answers.prompt_of)
-    logits, warpers = logits[answers.prompt_of], sampling.warpers()
+    answers = Answers(answers_each, end_ids, max_tokens, at_once, model.device)
+    decoding, logits, warpers, steps = None, None, sampling.warpers(), count()
     with ExitStack() as stack:
-        for step in range(max_tokens):
+        while answers.waiting or decoding is not None:
+            if coming := answers.let_in():
+                newcomers, first = _prefill(model, [prompts[i] for i in coming])
+                newcomers.begin(answers.prompts_of(coming))
+                first = first[newcomers.prompt_of]
+                logits = first if decoding is None else torch.cat([logits, first])
+                decoding = newcomers if decoding is None else decoding.joined_by(newcomers)
             for warper in warpers:
                 logits = warper(None, logits)
-            share = None if noise is None else noise[answers.rows, step, None].to(torch.float64)
-            chosen = logits.argmax(1) if sampling.greedy else draw(logits, share)
-            answers.add(chosen)
-            if not answers.alive.any() or step == max_tokens - 1:
-                break
+            share = None if noise is None else noise[answers.rows, answers.newest, None].to(torch.float64)
+            chosen = logits.max(1).indices if sampling.greedy else draw(logits, share)
+            now = answers.add(chosen, stopped)
+            if ended is not None:
+                ended(now)
             if (keep := answers.worth_keeping()) is not None:
                 chosen = chosen[keep]
-                decoding.keep(keep)
-            if step == SHORT and max_tokens > 3 * SHORT:
+                decoding = decoding.keep(keep) if len(keep) else None
+            if next(steps) == SHORT and max_tokens > 3 * SHORT:
                 stack.enter_context(laid_out_for_decoding(model, len(chosen)))
-            logits = decoding.advance(model, chosen)
+            if decoding is not None:
+                logits = decoding.advance(model, chosen)
     return answers.as_lists()
 
 
 class Answers:
-    """The tokens written so far, and which of the answers are still being written."""
+    """The tokens written so far, which answers are being written, and which prompts still wait.
 
-    def __init__(self, answers_each: Sequence[int], end_ids: Sequence[int], max_tokens: int, stopped, device):
-        counts = torch.tensor(answers_each, device=device)
-        self.prompt_of = torch.arange(len(counts), device=device).repeat_interleave(counts)
-        self.rows = torch.arange(len(self.prompt_of), device=device)  # whose next token is computed
-        self.alive = torch.ones_like(self.rows, dtype=torch.bool)  # of `rows`, those that have not ended
-        self.tokens = torch.zeros(len(self.rows), max_tokens, dtype=torch.long, device=device)
-        self.lengths = torch.zeros_like(self.rows)
-        self.ends, self.stopped, self.written = torch.tensor(list(end_ids), device=device), stopped, 0
+    Attributes:
+        rows: (B,) the answers in the batch, by their places in the result; alive: (B,) those of them that go on
+        tokens, lengths: (answers, max_tokens) and (answers,), what is written
+    """
 
-    def add(self, chosen: torch.Tensor) -> None:
-        """chosen: the next token of each of `rows`."""
-        self.tokens[self.rows, self.written] = chosen
-        self.written += 1
-        self.lengths[self.rows[self.alive]] = self.written
-        self.alive &= ~torch.isin(chosen, self.ends)
-        if self.stopped is not None and self.alive.any():
-            unfinished = self.rows[self.alive]
-            self.alive[self.alive.clone()] = ~self.stopped(self.tokens[unfinished, : self.written])
+    def __init__(self, answers_each: Sequence[int], end_ids: Sequence[int], max_tokens: int, at_once, device):
+        self.each, self.max_tokens, self.device = list(answers_each), max_tokens, device
+        self.at_once = at_once or sum(self.each)
+        self.begun = 0  # prompts that have come in
+        self.rows = torch.zeros(0, dtype=torch.long, device=device)
+        self.alive = torch.zeros(0, dtype=torch.bool, device=device)
+        self.tokens = torch.zeros(sum(self.each), max_tokens, dtype=torch.long, device=device)
+        self.lengths = torch.zeros(sum(self.each), dtype=torch.long, device=device)
+        self.ends = torch.tensor(list(end_ids), device=device)
+
+    @property
+    def waiting(self) -> int:
+        return len(self.each) - self.begun
+
+    @property
+    def newest(self) -> torch.Tensor:
+        """(B,) the place of each row's next token; that of an ended row means nothing."""
+        return self.lengths[self.rows].clamp(max=self.max_tokens - 1)
+
+    def let_in(self) -> range:
+        """The waiting prompts that come in now: none while fewer than an eighth of the places are free."""
+        first, free = self.begun, self.at_once - len(self.rows)
+        if 8 * free >= self.at_once:
+            while self.waiting and (self.each[self.begun] <= free or free == self.at_once):
+                free -= self.each[self.begun]
+                self.begun += 1
+        begin, end = sum(self.each[:first]), sum(self.each[: self.begun])
+        self.rows = torch.cat([self.rows, torch.arange(begin, end, device=self.device)])
+        self.alive = torch.nn.functional.pad(self.alive, (0, end - begin), value=True)
+        return range(first, self.begun)
+
+    def prompts_of(self, coming: range) -> torch.Tensor:
+        """For each answer of the prompts that come in, which of these it belongs to."""
+        counts = torch.tensor([self.each[i] for i in coming], device=self.device)
+        return torch.arange(len(counts), device=self.device).repeat_interleave(counts)
+
+    def add(self, chosen: torch.Tensor, stopped=None) -> Ended:
+        """chosen: (B,) the next token of each of `rows`. Returns the answers that end with it."""
+        written, chosen = self.rows[self.alive], chosen[self.alive]
+        self.tokens[written, self.lengths[written]] = chosen
+        self.lengths[written] += 1
+        goes_on = ~torch.isin(chosen, self.ends) & (self.lengths[written] < self.max_tokens)
+        if stopped is not None and goes_on.any():
+            goes_on[goes_on.clone()] = ~torch.tensor(stopped(self._texts(written[goes_on])), device=self.device)
+        self.alive[self.alive.clone()] = goes_on
+        over = written[~goes_on]
+        return list(zip(over.tolist(), self._texts(over), strict=True))
 
     def worth_keeping(self) -> torch.Tensor | None:
         """Drops the ended answers from `rows` and returns the places of the others; None while too few have ended."""
         keep = self.alive.nonzero()[:, 0]
-        if 16 * len(keep) > 15 * len(self.rows):  # to copy the others would cost more than to compute a sixteenth
+        # to copy the others costs as much as to compute a sixteenth, and to make room for prompts twice that
+        share = 8 if self.waiting else 16
+        if share * len(keep) > (share - 1) * len(self.rows):
             return None
         self.rows, self.alive = self.rows[keep], self.alive[keep]
         return keep
 
     def as_lists(self) -> list[list[int]]:
-        return [row[:n] for row, n in zip(self.tokens.tolist(), self.lengths.tolist(), strict=True)]
+        return self._texts(slice(None))
+
+    def _texts(self, rows) -> list[list[int]]:
+        return [row[:n] for row, n in zip(self.tokens[rows].tolist(), self.lengths[rows].tolist(), strict=True)]
 
 
 def _prefill(model, prompts) -> tuple["Decoding", torch.Tensor]:
@@ -107,14 +162,15 @@ def _prefill(model, prompts) -> tuple["Decoding", torch.Tensor]:
             batch = []
         batch.append(prompt)
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
-    cache = {layer: [_stacked([c[layer][i] for c in caches]) for i in (0, 1)] for layer in caches[0]}
+    cache = {layer: [_stacked([c[layer][i] for c in caches], TIME[i]) for i in (0, 1)] for layer in caches[0]}
     return Decoding(cache, lengths), torch.cat(logits)
 
 
-def _stacked(parts: list[torch.Tensor]) -> torch.Tensor:
-    """(P_i, K, T_i, D) → (sum of P_i, K, longest T_i, D), zeros behind the shorter."""
-    width = max(part.shape[2] for part in parts)
-    return torch.cat([torch.nn.functional.pad(part, (0, 0, 0, width - part.shape[2])) for part in parts])
+def _stacked(parts: list[torch.Tensor], time: int) -> torch.Tensor:
+    """Tensors that differ in their first dimension and in time → one, with zeros behind the shorter."""
+    width = max(part.shape[time] for part in parts)
+    missing = [(0, 0) * (3 - time) + (0, width - part.shape[time]) for part in parts]
+    return torch.cat([torch.nn.functional.pad(part, pad) for part, pad in zip(parts, missing, strict=True)])
 
 
 def _logits(model, input_ids, position_ids, shared_prefix, **kwargs) -> torch.Tensor:
@@ -130,56 +186,88 @@ def _logits(model, input_ids, position_ids, shared_prefix, **kwargs) -> torch.Te
 
 
 class Prefill(PackedBatch):
-    """A packed row of prompts whose keys and values are kept: layer → (P, K, T, D) each."""
+    """A packed row of prompts whose keys (P, K, D, T) and values (P, K, T, D) are kept, by layer."""
 
     def __init__(self, layout: Layout):
         super().__init__(layout)
         self.cache: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def attend(self, layer, query, key, value, scaling):
-        spread = (self.layout.prompts.spread(x[0].transpose(0, 1)).contiguous() for x in (key, value))
-        self.cache[layer] = tuple(spread)
+        keys, values = (self.layout.prompts.spread(x[0].transpose(0, 1)) for x in (key, value))
+        self.cache[layer] = keys.transpose(2, 3).contiguous(), values.contiguous()
         return super().attend(layer, query, key, value, scaling)
 
 
 class Decoding:
-    """The unfinished answers, B of them, and what they attend to: `model(..., shared_prefix=decoding)`."""
+    """The answers being written, B of them, and what they attend to: `model(..., shared_prefix=decoding)`.
+
+    Attributes:
+        own: layer → the answers' keys (B, K, D, room) and values (B, K, room, D), of which the first `done` are
+            written; prompt_of: (B,) the prompt of each, ascending; begun: (B,) the first of `done` that is its own
+        mask: (B, 1, 1, T + n) -inf behind a prompt's end and, among the n first of `own`, before `begun`; or None
+    """
 
     def __init__(self, cache: dict[int, list[torch.Tensor]], lengths: torch.Tensor):
-        """cache: layer → keys and values (P, K, T, D) of the prompts, of `lengths` (P,) tokens each."""
+        """cache: layer → keys (P, K, D, T) and values (P, K, T, D) of the prompts, of `lengths` (P,) tokens each."""
         self.cache, self.lengths = cache, lengths
-        self.own: dict[int, list[torch.Tensor]] = {}  # layer → keys and values (B, K, room, D)
-        self.done = 0  # tokens of each answer that are in `own`
+        self.own: dict[int, list[torch.Tensor]] = {}
+        self.done = 0
 
     @property
     def length(self) -> int:
         return int(self.lengths.max()) + self.done + 1
 
-    def begin(self, prompt_of: torch.Tensor) -> None:
-        """prompt_of: (B,) the prompt of each answer, ascending."""
+    def begin(self, prompt_of: torch.Tensor, begun: torch.Tensor | None = None) -> None:
         self.prompt_of = prompt_of
+        self.begun = torch.zeros_like(prompt_of) if begun is None else begun
         counts = prompt_of.bincount(minlength=len(self.lengths))
         self.slots = Grid(counts.tolist(), 0, prompt_of.device)
-        self.prompt_mask = None
-        if int(self.lengths.min()) < int(self.lengths.max()):
-            column = torch.arange(int(self.lengths.max()), device=prompt_of.device)
-            beyond = (column >= self.lengths[:, None])[:, None, None]
-            self.prompt_mask = torch.zeros(beyond.shape, device=prompt_of.device).masked_fill_(beyond, float("-inf"))
+        column = torch.arange(int(self.lengths.max()), device=prompt_of.device)
+        behind = column >= self.lengths[prompt_of, None]
+        column = torch.arange(int(self.begun.max()), device=prompt_of.device)
+        unseen = torch.cat([behind, column < self.begun[:, None]], dim=1)
+        mask = torch.zeros(unseen.shape, device=unseen.device).masked_fill_(unseen, float("-inf"))
+        self.mask = mask[:, None, None] if unseen.any() else None
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drops all answers but `rows`, and the prompts without any left."""
-        self.own = {layer: [x[rows] for x in pair] for layer, pair in self.own.items()}
+    def keep(self, rows: torch.Tensor) -> "Decoding":
+        """Drops all answers but `rows`, the prompts without any left, and what was written before any of them began."""
+        begun = self.begun[rows]
+        early = int(begun.min())
+        self.own = {
+            layer: [x.narrow(t, early, x.shape[t] - early)[rows] for x, t in zip(pair, TIME, strict=True)]
+            for layer, pair in self.own.items()
+        }
+        self.done -= early
         used, prompt_of = self.prompt_of[rows].unique(return_inverse=True)
         if len(used) < len(self.lengths):
             self.lengths = self.lengths[used]
             longest = int(self.lengths.max())
-            self.cache = {layer: [x[used, :, :longest] for x in pair] for layer, pair in self.cache.items()}
-        self.begin(prompt_of)
+            self.cache = {
+                layer: [x.narrow(t, 0, longest)[used] for x, t in zip(pair, TIME, strict=True)]
+                for layer, pair in self.cache.items()
+            }
+        self.begin(prompt_of, begun - early)
+        return self
+
+    def joined_by(self, other: "Decoding") -> "Decoding":
+        """Takes in the answers of `other`, of which nothing is written yet."""
+        self.cache = {
+            layer: [_stacked([mine, theirs], t) for mine, theirs, t in zip(pair, other.cache[layer], TIME, strict=True)]
+            for layer, pair in self.cache.items()
+        }
+        room = len(other.prompt_of)
+        self.own = {
+            layer: [torch.cat([x, x.new_zeros(room, *x.shape[1:])]) for x in pair] for layer, pair in self.own.items()
+        }
+        prompt_of = torch.cat([self.prompt_of, other.prompt_of + len(self.lengths)])
+        self.lengths = torch.cat([self.lengths, other.lengths])
+        self.begin(prompt_of, torch.cat([self.begun, torch.full_like(other.begun, self.done)]))
+        return self
 
     def advance(self, model, tokens: torch.Tensor) -> torch.Tensor:
         """tokens (B,), the answers' newest → logits (B, V) of the next."""
-        positions = (self.lengths[self.prompt_of] + self.done)[:, None]
-        logits = _logits(model, tokens[:, None], positions, self)[:, 0]
+        positions = self.lengths[self.prompt_of] + self.done - self.begun
+        logits = _logits(model, tokens[:, None], positions[:, None], self)[:, 0]
         self.done += 1
         return logits
 
@@ -187,24 +275,29 @@ class Decoding:
         """query (B, H, 1, D), key and value (B, K, 1, D) of the newest tokens → (B, 1, H, D)."""
         own_keys, own_values = self._remembered(layer, key, value)
         keys, values = self.cache[layer]
-        width, slots, rows = keys.shape[2], self.slots, len(query)
+        width, slots, rows = keys.shape[3], self.slots, len(query)
         queries = query.unflatten(1, (key.shape[1], -1)).squeeze(3) * scaling  # (B, K, H / K, D)
-        shared = slots.spread(queries).flatten(2, 3) @ keys.transpose(2, 3)  # (P, K, slots × H / K, T)
-        if self.prompt_mask is not None:
-            shared += self.prompt_mask
+        shared = slots.spread(queries).flatten(2, 3) @ keys  # (P, K, slots × H / K, T)
         shared = slots.gather(shared.unflatten(2, (slots.width, -1)))
-        scores = torch.cat([shared, queries @ own_keys.transpose(2, 3)], dim=3)
+        scores = torch.cat([shared, queries @ own_keys], dim=3)
+        if self.mask is not None:
+            scores[..., : self.mask.shape[3]] += self.mask
         weights = scores.softmax(3, dtype=torch.float32).to(values.dtype)
         shared = slots.spread(weights[..., :width]).flatten(2, 3) @ values
         shared = slots.gather(shared.unflatten(2, (slots.width, -1)))
         return (shared + weights[..., width:] @ own_values).reshape(rows, 1, query.shape[1], -1)
 
     def _remembered(self, layer: int, key, value) -> list[torch.Tensor]:
-        """Stores the newest keys and values; returns all of the answers' own so far, (B, K, done + 1, D) each."""
-        if layer not in self.own:
-            self.own[layer] = [x.new_empty(*x.shape[:2], ROOM, x.shape[3]) for x in (key, value)]
-        if self.done == self.own[layer][0].shape[2]:
-            self.own[layer] = [torch.cat([x, torch.empty_like(x)], dim=2) for x in self.own[layer]]
-        for stored, new in zip(self.own[layer], (key, value), strict=True):
-            stored[:, :, self.done] = new[:, :, 0]
-        return [x[:, :, : self.done + 1] for x in self.own[layer]]
+        """Stores the newest keys and values; returns all of the answers' own so far, (B, K, D, n) and (B, K, n, D)."""
+        new = key.transpose(2, 3), value
+        stored = self.own.get(layer, [x.narrow(t, 0, 0) for x, t in zip(new, TIME, strict=True)])
+        if self.done == stored[1].shape[2]:
+            more = [
+                x.new_empty([ROOM if i == t else n for i, n in enumerate(x.shape)])
+                for x, t in zip(new, TIME, strict=True)
+            ]
+            stored = [torch.cat(pair, dim=t) for *pair, t in zip(stored, more, TIME, strict=True)]
+        self.own[layer] = stored
+        for x, latest, t in zip(stored, new, TIME, strict=True):
+            x.narrow(t, self.done, 1).copy_(latest)
+        return [x.narrow(t, 0, self.done + 1) for x, t in zip(stored, TIME, strict=True)]

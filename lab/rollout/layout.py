@@ -86,12 +86,16 @@ class Grid:
         self.within = within
 
     def spread(self, packed: torch.Tensor) -> torch.Tensor:
-        """(N, heads, …) → (R, heads, width, …): what attention kernels take."""
+        """(N, heads, …) → (R, heads, width, …): what attention kernels take. Even runs are not copied."""
+        if self.even:
+            runs = packed[self.begin : self.begin + self.total]
+            return runs.unflatten(0, (len(self.lengths), self.width)).transpose(1, 2)
         return packed[self.places].transpose(1, 2)
 
     def gather(self, rectangle: torch.Tensor) -> torch.Tensor:
         """(R, heads, width, …) → (total, heads, …): the runs' tokens in packed order."""
-        return rectangle.transpose(1, 2).flatten(0, 1)[self.cells]
+        cells = rectangle.transpose(1, 2).flatten(0, 1)
+        return cells if self.even else cells[self.cells]
 
     def key_mask(self, dtype: torch.dtype) -> torch.Tensor | None:
         """(R, 1, 1, width), 0 on a run's tokens and -inf on padding; None where there is no padding."""
