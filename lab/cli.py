@@ -45,9 +45,38 @@ def grpo(config: Config, overrides: Overrides = None, dry_run: DryRun = False, a
 
 
 @app.command("eval")
-def evaluate(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
-    """Evaluate the experiment's `model` on held-out rows."""
-    _execute(_experiment(config, overrides), ["base"], dry_run, accelerate)
+def evaluate(
+    config: Annotated[str | None, typer.Argument(help="An experiment's YAML file; or none, with --model.")] = None,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+    accelerate: Accelerate = "",
+    model: Annotated[str, typer.Option(help="A checkpoint, or a run: its start and its end. A URL's model.")] = "",
+    tasks: Annotated[str, typer.Option(help="Ours and lm-eval's, by commas: gsm8k,lm-eval:gsm8k,mine.py,my.yaml")] = "",
+    samples: Annotated[int, typer.Option(min=1, help="Answers a row; above 1 at temperature 1, with pass@k.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first rows of each task alone.")] = None,
+    baseline: Annotated[str, typer.Option(help="Another checkpoint or run, from which changes are told.")] = "",
+    backend: Annotated[
+        str, typer.Option(help="lab-hf, hf, vllm, or an OpenAI-compatible URL ending in /v1.")
+    ] = "lab-hf",
+    batch_size: Annotated[int, typer.Option(min=1, help="Answers at once; requests at once to a URL.")] = 16,
+    output: Annotated[str, typer.Option(help="The folder of run folders.")] = "runs",
+    small: Annotated[bool, typer.Option(help="Show a task of under 100 rows from one sample a row, too.")] = False,
+) -> None:
+    """Evaluate checkpoints on benchmarks (--model, --tasks), or an experiment's `model` on its held-out rows."""
+    if bool(config) == bool(model):
+        raise UserError("lab eval takes an experiment's CONFIG, or --model with --tasks: give one of the two")
+    if config:
+        if tasks or baseline:
+            raise UserError("--tasks and --baseline go with --model: an experiment names its own `task`")
+        _execute(_experiment(config, overrides), ["base"], dry_run, accelerate)
+        return
+    if dry_run or accelerate:
+        raise UserError("--dry-run and --accelerate go with CONFIG: with --model they are not known")
+    from lab.benchmark import benchmark
+
+    options = {"samples": samples, "limit": limit, "baseline": baseline, "backend": backend, "small": small}
+    folder, shown = benchmark(model, tasks.split(","), batch_size=batch_size, output=output, **options)
+    print(f"\n{shown}\n\nresults: {folder}")
 
 
 @app.command()
@@ -211,13 +240,14 @@ def runs(output: Annotated[str, typer.Argument(help="The folder of run folders."
 def resume(
     run: Annotated[str, typer.Argument(help="The folder of a run that was killed or stopped.")],
     accelerate: Accelerate = "",
+    vllm_server: Annotated[str, typer.Option(help="The machine that serves vLLM now, where it is another.")] = "",
 ) -> None:
     """Go on with a run from its newest whole checkpoint, to the numbers it would have had."""
     from lab.resume import resume as resumed
 
     if accelerate:
         _relaunch(accelerate)
-    _show(resumed(run))
+    _show(resumed(run, vllm_server))
 
 
 @app.command()

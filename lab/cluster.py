@@ -2,13 +2,14 @@
 
 import shlex
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from lab.checkpoints import resolve
 from lab.config import STAGES, Experiment
 from lab.data import load_tasks
 from lab.errors import UserError
-from lab.launch import Preset, command, load_preset
+from lab.launch import GRACE_SECONDS, Preset, command, load_preset
 from lab.memory import planned
 from lab.plan import BatchPlan
 from lab.vllm import check_settings
@@ -68,16 +69,18 @@ class Job:
 
         Every job id has an output folder of its own, in which a requeued job finds the run that it began.
         """
-        server = ["$VLLM"] if self.servers else []
+        first = ["grpo.vllm_server_host=$VLLM"] if self.servers else []
+        again = ["--vllm-server", "$VLLM"] if self.servers else []  # another machine than the first time, maybe
         return SBATCH.format(
             name=shlex.quote(self.experiment.name),
             nodes=self.nodes,
             gpus=self.gpus,
+            grace=GRACE_SECONDS,
             folder=shlex.quote(f"{self.experiment.output}/slurm-"),
             trainers=self.trainers,
             vllm=VLLM.format(first=self.trainers, command=self._serve()) if self.servers else "",
-            train=self._train([*self.arguments, *server, "output=$OUTPUT"], "$SLURM_PROCID", "$HEAD"),
-            resume=self._train(["resume", "$RUN"], "$SLURM_PROCID", "$HEAD"),
+            train=self._train([*self.arguments, *first, "output=$OUTPUT"], "$SLURM_PROCID", "$HEAD"),
+            resume=self._train(["resume", "$RUN", *again], "$SLURM_PROCID", "$HEAD"),
         )
 
     def write_sbatch(self) -> str:
@@ -94,6 +97,7 @@ class Job:
         options = {}
         if self.trainers > 1:
             options = {"num_machines": self.trainers, "machine_rank": rank, "main_process_ip": host}
+            options["rdzv_backend"] = "lab" if entry_points(group="torchrun.handlers", name="lab") else "c10d"
         parts = command(self.preset, arguments, self.processes, PORT, **options)
         return " ".join(f'"{part}"' if "$" in part else shlex.quote(part) for part in parts)
 
@@ -101,14 +105,16 @@ class Job:
         """The command that serves the model to TRL's trainer from a machine of its own."""
         arguments = self.experiment.grpo.arguments
         options = {
-            "--model": resolve(self.experiment.model.checkpoint),
             "--tensor-parallel-size": arguments.get("vllm_tensor_parallel_size", 1),
             "--gpu-memory-utilization": arguments.get("vllm_gpu_memory_utilization", 0.9),
             "--port": arguments.get("vllm_server_port", 8000),
+            "--weight-transfer-config": '{"backend": "nccl"}',
+            "--logprobs-mode": "processed_logprobs",
         }
         if arguments.get("vllm_max_model_length"):
             options["--max-model-len"] = arguments["vllm_max_model_length"]
-        return "trl vllm-serve " + " ".join(f"{name} {shlex.quote(str(value))}" for name, value in options.items())
+        parts = ["env", "VLLM_SERVER_DEV_MODE=1", "vllm", "serve", resolve(self.experiment.model.checkpoint)]
+        return shlex.join(map(str, [*parts, *(part for option in options.items() for part in option)]))
 
 
 def plan(
@@ -142,6 +148,7 @@ SBATCH = """#!/bin/bash
 #SBATCH --requeue
 #SBATCH --signal=B:TERM@300
 set -uo pipefail
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT={grace}  # seconds that torchrun leaves the ranks to save; its own are 30
 # The output folder must lie on a disk that every machine sees. A requeued job keeps its id, and so finds its run.
 export OUTPUT={folder}$SLURM_JOB_ID
 export RUN=$(ls -d "$OUTPUT"/*/*/ 2>/dev/null | head -n 1)
@@ -169,6 +176,6 @@ wait "$TRAINING"
 """
 
 VLLM = """
-export VLLM=grpo.vllm_server_host=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tail -n 1)
+export VLLM=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tail -n 1)
 srun --relative={first} --nodes=1 --ntasks=1 --output=%x-%j-vllm.log {command} &
 """

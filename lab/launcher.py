@@ -24,8 +24,9 @@ def main() -> int:
     except ChildFailedError as failed:
         for rank, failure in sorted(failed.failures.items()):
             if failure.exitcode < 0:
-                name = signal.Signals(-failure.exitcode).name
-                print(f"lab: rank {rank} was ended by {name}", file=sys.stderr)
+                print(f"lab: rank {rank} was ended by {signal.Signals(-failure.exitcode).name}", file=sys.stderr)
+            elif failure.exitcode != 2:
+                print(f"lab: rank {rank} ended with exit code {failure.exitcode}", file=sys.stderr)
         return 2 if all(failure.exitcode == 2 for failure in failed.failures.values()) else 1
     return 0
 

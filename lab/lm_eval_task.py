@@ -17,9 +17,9 @@ from lab.registry import load_task
 from lab.render import opened_thought
 from lab.response import Response
 from lab.scoring import Scorer
-from lab.task import TEST, TRAIN, Graded, Row, Task
+from lab.task import MOST_HELD_OUT, TEST, Graded, Row, Task
 
-ROWS = 200  # of a task that generates them; a benchmark gives all it has
+ROWS = 200  # of a task that generates them; one whose source has splits of its own gives all it has
 LOWER_IS_BETTER = ("truncated", "no_answer", "unscorable")
 
 
@@ -36,11 +36,12 @@ class LabTask(ConfigurableTask):
         self.lab_task = load_task(self.settings["lab_task"])
         self.scorer = Scorer({self.lab_task.name: self.lab_task}, workers=2)
         self.prefilled, self.tokenizer = "", None
+        self.verdicts: dict[int, list[dict]] = {}  # row → what was made of each of its answers
         super().__init__(config=_lm_eval_config(config, self.lab_task, remote="base_url" in self.settings))
 
     def download(self, *_, **__) -> None:
         """Draws the rows. lm-eval is shown a copy as text, because a round trip through Arrow would change some."""
-        count = self.settings.get("rows") or (ROWS if TRAIN in self.lab_task.has else None)
+        count = self.settings.get("rows") or (ROWS if self.lab_task.splits == "hash" else MOST_HELD_OUT)
         rows = self.lab_task.sample(self.settings["split"], count, int(self.settings["seed"]))
         self.rows: list[Row] = verified(self.lab_task, rows, self.scorer, notes=[])
         docs = [{"index": i, "row": json.dumps(row, default=str)} for i, row in enumerate(self.rows)]
@@ -81,10 +82,13 @@ class LabTask(ConfigurableTask):
             self.lab_task.response(text, finished=self._finished(text), prefilled=self.prefilled) for text in results[0]
         ]
         graded = self.scorer.grade(responses, [row] * len(responses), keep_going=True)
+        self.verdicts[doc["index"]] = [verdict(self.lab_task, *pair) for pair in zip(responses, graded, strict=True)]
         return row_metrics(self.lab_task, responses, graded)
 
     def _finished(self, text: str) -> bool:
-        """Whether the answer ended before the token limit. lm-eval hands over text alone, so its tokens are counted."""
+        """Whether the answer ended before the token limit. Where text is all that is known its tokens are counted."""
+        if (told := getattr(text, "finished", None)) is not None:
+            return told
         if self.tokenizer is None:
             return True
         tokens = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -100,6 +104,17 @@ class LabTask(ConfigurableTask):
 
             return load_tokenizer(name, completion_mode=True)
         return None
+
+
+def verdict(task: Task, response: Response, grade: Graded) -> dict:
+    """One answer as the samples show it; `right` is None where it could not be scored."""
+    return {
+        "completion": response.text,
+        "finished": response.finished,
+        "answer": response.answer,
+        "right": None if grade.primary is None else task.is_right(grade),
+        "reasons": {name: score.reason for name, score in grade.scores.items() if score.reason},
+    }
 
 
 def row_metrics(task: Task, responses: Sequence[Response], graded: Sequence[Graded]) -> dict[str, float]:

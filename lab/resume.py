@@ -8,8 +8,11 @@ from lab.kept import newest_complete
 from lab.runs import Run
 
 
-def resume(path: str | Path) -> Run:
-    """Goes on with the run in `path`; finished stages are not done again. Returns at once where all are finished."""
+def resume(path: str | Path, vllm_server: str = "") -> Run:
+    """Goes on with the run in `path`; finished stages are not done again. Returns at once where all are finished.
+
+    vllm_server: the machine that serves vLLM now.
+    """
     from lab.stages.pipeline import run_experiment
 
     run = Run.open(Path(path).absolute())
@@ -20,5 +23,6 @@ def resume(path: str | Path) -> Run:
         return run
     for stage in ("sft/trainer", "grpo"):
         newest_complete(run.path / stage)  # refuses another number of processes before anything is loaded
-    experiment = load_experiment(str(run.path / "config.yaml"))
+    moved = [f"grpo.vllm_server_host={vllm_server}"] if vllm_server else []
+    experiment = load_experiment(str(run.path / "config.yaml"), moved)
     return run_experiment(experiment, began["stages"], began["label"], resumed=run)

@@ -35,17 +35,8 @@ class Run:
         needed_bytes: what the run's checkpoints will take.
         """
         now = datetime.datetime.now(datetime.UTC)
-        parent = Path(experiment.output).expanduser() / experiment.name
-        path = parent / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        path = new_folder(Path(experiment.output).expanduser() / experiment.name, needed_bytes)
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(parent).free
-            if free < needed_bytes + SPARE:
-                raise UserError(
-                    f"the disk of {parent} has {free / 2**30:.1f} GiB free, this run needs about "
-                    f"{(needed_bytes + SPARE) / 2**30:.1f} GiB for its checkpoints: free some, or set `output`"
-                )
-            path.mkdir()
             run = cls(path)
             run.write("config.yaml", experiment.as_yaml())
             run.write("provenance.json", json.dumps({"started": now.isoformat(), **provenance}, indent=2))
@@ -59,10 +50,7 @@ class Run:
                 }
             )
         except OSError as error:
-            raise UserError(
-                f"the run folder {path} cannot be written ({error.strerror or error}): "
-                "set `output=` to a folder you own"
-            ) from None
+            raise _unwritable(path, error) from None
         return run
 
     @classmethod
@@ -149,9 +137,33 @@ class Run:
             raise
 
 
+def new_folder(parent: Path, needed_bytes: int = 0) -> Path:
+    """`parent`/<time>-<id>, made; UserError where it cannot be written or the disk is full."""
+    path = parent / f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(parent).free
+        if free < needed_bytes + SPARE:
+            raise UserError(
+                f"the disk of {parent} has {free / 2**30:.1f} GiB free, this run needs about "
+                f"{(needed_bytes + SPARE) / 2**30:.1f} GiB for its checkpoints: free some, or set `output`"
+            )
+        path.mkdir()
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return path
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"the run folder {path} cannot be written ({error.strerror or error}): set `output=` to a folder you own"
+    )
+
+
 def all_runs(output: str | Path = "runs") -> list[Run]:
-    """Every run under `output`, the oldest first."""
-    return [Run(file.parent) for file in sorted(Path(output).glob("*/*/summary.json"))]
+    """Every run under `output`, the oldest first; the tables of `lab eval --model` lie beside them and are none."""
+    folders = [file.parent for file in sorted(Path(output).glob("*/*/summary.json"))]
+    return [Run(folder) for folder in folders if (folder / "config.yaml").is_file()]
 
 
 def newest_checkpoint(path: Path) -> Path | None:

@@ -1,7 +1,10 @@
 """Presets, plans and commands; what can be refused before anything starts is."""
 
 import json
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -107,40 +110,84 @@ SRUN = """#!/bin/bash
 while [[ $1 == --* ]]; do shift; done
 SLURM_PROCID=0 exec "$@"
 """
+SCONTROL = """#!/bin/bash
+[ "$1" = show ] && echo n0 || echo "$@" >> scontrol.log
+"""
+ACCELERATE = """#!/bin/bash
+echo "$@" >> accelerate.log
+mkdir -p runs/slurm-7/smoke/a
+trap 'kill $!; exit 0' TERM
+sleep 60 & wait
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path, lab):
+    """cluster(settings, **stand-ins) → start: the batch file of these settings, run by bash as Slurm would."""
+
+    def written(*settings: str, **programs: str):
+        for name, text in {"srun": SRUN, "scontrol": SCONTROL, **programs}.items():
+            (tmp_path / name).write_text(text)
+            (tmp_path / name).chmod(0o755)
+        done = lab("launch", "smoke", *settings, "--slurm", cwd=tmp_path)
+        assert done.returncode == 0 and "sbatch smoke.sbatch" in done.stdout, done.stderr
+        root = str(Path(__file__).parent.parent)
+        environment = os.environ | {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n0", "PYTHONPATH": root}
+        environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+
+        def start() -> subprocess.Popen:
+            command = ["bash", "smoke.sbatch"]
+            return subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+
+        return start
+
+    return written
+
+
+def wait_for(something) -> None:
+    for _ in range(6000):
+        if something():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came")
+
+
+def test_the_batch_file_starts_queues_again_and_resumes(cluster, tmp_path, lab):
+    settings = ["grpo.use_vllm=true", "grpo.vllm_mode=server", "output=runs", "--nodes", "2", "--gpus", "4"]
+    start = cluster(*settings, accelerate=ACCELERATE, env="#!/bin/bash\n")
+    assert lab("launch", "smoke", "--slurm", cwd=tmp_path).returncode == 2  # it would be overwritten
+    log = tmp_path / "accelerate.log"
+    for begun, wanted in enumerate(["run smoke", "resume runs/slurm-7/smoke/a/ --vllm-server n0"]):
+        job = start()
+        wait_for(lambda lines=begun + 1: log.exists() and log.read_text().count("\n") == lines)
+        job.send_signal(signal.SIGTERM)
+        _, said = job.communicate(timeout=60)
+        assert f"-m lab {wanted}" in log.read_text().splitlines()[begun], said
+        assert (tmp_path / "scontrol.log").read_text().splitlines() == ["requeue 7"] * (begun + 1)
+    first = log.read_text().splitlines()[0]
+    assert "grpo.vllm_server_host=n0" in first and first.endswith("output=runs/slurm-7")
 
 
 @pytest.mark.slow
-def test_a_preempted_slurm_job_queues_again_and_resumes(tmp_path, lab):
-    """The batch file under bash, with stand-ins for srun and scontrol: SIGTERM in training, then its second start."""
-    import os
-    import signal
-    import time
-
-    (tmp_path / "srun").write_text(SRUN)
-    (tmp_path / "scontrol").write_text(f'#!/bin/bash\necho "$@" >> {tmp_path}/scontrol.log\n')
-    for stand_in in ("srun", "scontrol"):
-        (tmp_path / stand_in).chmod(0o755)
-    settings = ["output=runs", "eval.base=false", "eval.n=8", "grpo.max_steps=2000", "sft=null"]
-    written = lab(
-        "launch", "smoke", *settings, "--nodes", "1", "--gpus", "2", "--preset", "cpu2", "--slurm", cwd=tmp_path
-    )
-    assert written.returncode == 0 and "sbatch smoke.sbatch" in written.stdout
-    assert lab("launch", "smoke", "--slurm", cwd=tmp_path).returncode == 2  # it would be overwritten
-    root = str(Path(__file__).parent.parent)
-    environment = os.environ | {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n0", "PYTHONPATH": root}
-    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
-    job = subprocess.Popen(["bash", "smoke.sbatch"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
-    for _ in range(2400):
-        if any(file.read_text().count("\n") > 3 for file in tmp_path.glob("runs/slurm-7/*/*/metrics.jsonl")):
-            break
-        time.sleep(0.05)
+def test_a_preempted_slurm_job_queues_again_and_resumes(cluster, tmp_path):
+    """Training for real: SIGTERM in its midst, then the job's second start, which finishes it."""
+    settings = ["output=runs", "eval.base=false", "eval.n=8", "grpo.max_steps=60", "sft=null"]
+    start = cluster(*settings, "--nodes", "1", "--gpus", "2", "--preset", "cpu2")
+    job = start()
+    wait_for(lambda: any(f.read_text().count("\n") > 3 for f in tmp_path.glob("runs/slurm-7/*/*/metrics.jsonl")))
     job.send_signal(signal.SIGTERM)
     _, said = job.communicate(timeout=120)
     assert "requeue 7" in (tmp_path / "scontrol.log").read_text(), said
     (run,) = tmp_path.glob("runs/slurm-7/*/*/")
     mark = next(run.glob("grpo/checkpoint-*/complete.json"))
     assert json.loads(mark.read_text())["processes"] == 2
-    assert f"lab resume {run}" in said or "goes on" in said
+    assert "goes on" in said
+    job = start()
+    _, said = job.communicate(timeout=300)
+    assert job.returncode == 0, said
+    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 61))
+    assert "accuracy" in json.loads((run / "summary.json").read_text())["stages"]["grpo"]
 
 
 def test_the_estimate_divides_what_zero_divides():
@@ -188,7 +235,8 @@ def test_a_vllm_server_gets_a_machine_and_a_command(lab):
     settings = ["grpo.use_vllm=true", "grpo.vllm_mode=server", "grpo.vllm_tensor_parallel_size=2"]
     result = lab("launch", "smoke", *settings, "--nodes", "2", "--gpus", "4")
     assert "1 × 4 GPUs train under zero3, 1 more for vLLM" in result.stdout
-    assert "trl vllm-serve --model" in result.stdout and "--tensor-parallel-size 2" in result.stdout
+    assert "vllm serve" in result.stdout and "--tensor-parallel-size 2" in result.stdout
+    assert """--weight-transfer-config '{"backend": "nccl"}'""" in result.stdout
     script = lab("launch", "smoke", *settings, "--nodes", "2", "--gpus", "4", "--slurm", "--dry-run").stdout
     script = script[script.index("#!/bin/bash") :]
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0

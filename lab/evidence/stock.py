@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.evidence.statistics import paired_change, wilson
+from lab.evidence.statistics import over_rows, paired_change
 from lab.registry import load_task
 from lab.task import Row
 
@@ -30,9 +30,13 @@ STOCK = {
 
 @dataclass
 class Comparison:
-    """ours: a verdict an answer; stock: filter name → a verdict an answer; reasons: filter name → why they differ."""
+    """ours: a verdict an answer; stock: filter name → a verdict an answer; reasons: filter name → why they differ.
+
+    rows: the row of each answer. Several answers to one row are no independent evidence: intervals are over rows.
+    """
 
     task: str
+    rows: list[int]
     ours: list[bool]
     stock: dict[str, list[bool]]
     reasons: dict[str, Counter]
@@ -41,20 +45,30 @@ class Comparison:
         lines = [
             f"{f'the same {len(self.ours)} answers to {self.task}':<46}accuracy   95 % CI        from ours (paired)"
         ]
-        lines.append(_line("ours", self.ours))
+        ours = self._by_row(self.ours)
+        lines.append(_line("ours", ours))
         for name, verdicts in self.stock.items():
-            change = paired_change(self.ours, verdicts)
-            shown = " ".join(f"{100 * x:+.1f}" for x in change[:3])
-            lines.append(_line(f"lm-eval's {self.task}, {name}", verdicts) + "{} [{}, {}]".format(*shown.split()))
+            theirs = self._by_row(verdicts)
+            shown = " ".join(f"{100 * x:+.1f}" for x in paired_change(ours, theirs)[:3])
+            lines.append(_line(f"lm-eval's {self.task}, {name}", theirs) + "{} [{}, {}]".format(*shown.split()))
         for name, reasons in self.reasons.items():
             lines += [f"{name}: {count} {reason}" for reason, count in reasons.most_common()]
         return "\n".join(lines)
 
+    def _by_row(self, verdicts: Sequence[bool]) -> list[float]:
+        """The share of each row's answers that are right."""
+        by_row: dict[int, list[bool]] = {}
+        for row, right in zip(self.rows, verdicts, strict=True):
+            by_row.setdefault(row, []).append(right)
+        return [sum(right) / len(right) for right in by_row.values()]
+
 
 def compare(samples: Sequence[Mapping]) -> Comparison:
-    """Scores the answers of samples/<stage>.jsonl as lm-eval's own task of that name would, beside our verdicts.
+    """Scores our answers to one task as lm-eval's own task of that name would, beside our verdicts.
 
-    Answers that we could not score are left out. Raises UserError where lm-eval has no generative task of the name.
+    samples: dicts with index, row, completion, finished, answer and right, as samples/<stage>.jsonl and
+    `lab eval --model` have them. Answers that we could not score are left out. Raises UserError where lm-eval has no
+    generative task of the name.
     """
     name = samples[0]["row"]["task"]
     if name not in STOCK:
@@ -71,7 +85,7 @@ def compare(samples: Sequence[Mapping]) -> Comparison:
         )
         for filtered, verdicts in stock.items()
     }
-    return Comparison(name, ours, stock, reasons)
+    return Comparison(name, [sample["index"] for sample in samples], ours, stock, reasons)
 
 
 def stock_verdicts(stock: Stock, samples: Sequence[Mapping]) -> dict[str, list[bool]]:
@@ -119,6 +133,7 @@ def _why(sample: Mapping, right_there: bool, filtered: str, region: str) -> str:
     return "right only here: the number is written in a way that is not read there"
 
 
-def _line(label: str, verdicts: Sequence[bool]) -> str:
-    low, high = (100 * bound for bound in wilson(sum(verdicts), len(verdicts)))
-    return f"{label:<46}{100 * sum(verdicts) / len(verdicts):>6.1f} %   {f'[{low:.1f}, {high:.1f}]':<15}"
+def _line(label: str, rows: Sequence[float]) -> str:
+    estimate = over_rows(rows)
+    interval = f"[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    return f"{label:<46}{100 * estimate.value:>6.1f} %   {interval:<15}"

@@ -20,6 +20,8 @@ from lab.stop import Stop, Stopped, stop_on_sigterm
 from lab.task import TRAIN, Task
 from lab.vllm import check_installed, check_settings
 
+SEEN_WITHIN_SECONDS = 60  # a network disk may show another machine's new folder only after its cache's time
+
 
 @dataclass
 class Bench:
@@ -43,6 +45,7 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
     `resumed` is the run to go on with: its finished stages are not done again. Raises Stopped after SIGTERM.
     """
     from lab.checkpoints import resolve
+    from lab.evidence.parity import renderer_note
 
     tasks = load_tasks(experiment)
     check_trainable(experiment, tasks, stages)
@@ -58,6 +61,8 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
         line = LiveLine()
         renderer = load_renderer(experiment, checkpoint)
         weights = resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
+        if note := renderer_note(checkpoint, renderer, tasks):
+            data.notes.append(note)
         trained = sum(stage != "base" for stage in stages)
         facts = provenance(experiment, tasks, weights, renderer.fingerprint) | {"notes": data.notes}
         facts |= {"stages": list(stages), "label": label, "sandbox": sandbox, "decontamination": data.decontamination}
@@ -238,6 +243,9 @@ def check_unchanged(run: Run, facts: dict) -> None:
 def _shared_run(experiment: Experiment, facts: dict, needed_bytes: int) -> Run:
     """The run folder: made by the main process, its path told to the others, which must see it too."""
     path = share_object(str(Run.create(experiment, facts, needed_bytes).path.absolute()) if is_main() else None)
+    deadline = time.monotonic() + SEEN_WITHIN_SECONDS
+    while not Path(path).is_dir() and time.monotonic() < deadline:
+        time.sleep(0.5)
     if any_rank(not Path(path).is_dir()):
         raise UserError(
             f"the run folder {path} is not visible from every machine: set `output` to a folder on a disk they share"

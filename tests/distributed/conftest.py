@@ -69,12 +69,12 @@ def experiment(tmp_path_factory) -> Path:
 def accelerated():
     """accelerated("cpu2", "run", …) → CompletedProcess of `accelerate launch --config_file cpu2.yaml … run …`."""
 
-    def run(preset: str, *arguments, script: Path | None = None, **environment):
+    def run(preset: str, *arguments, script: Path | None = None, options=(), **environment):
         from lab.launch import PRESETS
 
         launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--main_process_port", "0"]
         program = [script] if script else ["-m", "lab"]
-        command = [*launcher, "--config_file", PRESETS / f"{preset}.yaml", *program, *arguments]
+        command = [*launcher, "--config_file", PRESETS / f"{preset}.yaml", *options, *program, *arguments]
         return subprocess.run(
             list(map(str, command)), capture_output=True, text=True, timeout=300, env=os.environ | environment
         )

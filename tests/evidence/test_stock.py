@@ -27,8 +27,15 @@ def samples(hub_copies):
     with Scorer({"gsm8k": task}, workers=1) as scorer:
         graded = scorer.grade(responses, rows)
     return [
-        {"row": row, "completion": r.text, "finished": r.finished, "answer": r.answer, "right": task.is_right(grade)}
-        for row, r, grade in zip(rows, responses, graded)
+        {
+            "index": i,
+            "row": row,
+            "completion": r.text,
+            "finished": r.finished,
+            "answer": r.answer,
+            "right": task.is_right(grade),
+        }
+        for i, (row, r, grade) in enumerate(zip(rows, responses, graded))
     ]
 
 
@@ -59,3 +66,10 @@ def test_a_task_without_a_stock_scorer(samples):
     samples[0]["row"]["task"] = "digits"
     with pytest.raises(UserError, match="there is one for gsm8k"):
         compare(samples)
+
+
+def test_several_answers_to_one_row_are_one_row(samples):
+    twice = samples + [{**sample, "index": sample["index"]} for sample in samples]
+    found = compare(twice)
+    assert len(found.ours) == 14
+    assert str(found).splitlines()[1:3] == str(compare(samples)).splitlines()[1:3]  # no surer by asking twice

@@ -1,0 +1,270 @@
+"""Benchmark: checkpoints × tasks, ours and stock, through lm-eval: one table, every number with its interval."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lab import benchmark_models, benchmark_numbers, benchmark_tasks
+from lab.config import Experiment, Model, load_experiment
+from lab.distributed import world_size
+from lab.errors import UserError
+from lab.runs import new_folder, newest_checkpoint, package_versions
+
+
+@dataclass(frozen=True)
+class Column:
+    """One checkpoint of the table."""
+
+    name: str  # "model", "before", "after" or "baseline"
+    model: Model
+
+
+def benchmark(
+    model: str,
+    tasks: Sequence[str],
+    *,
+    samples: int = 1,
+    limit: int | None = None,
+    baseline: str = "",
+    backend: str = "lab-hf",
+    batch_size: int = 16,
+    output: str = "runs",
+    small: bool = False,
+) -> tuple[Path, str]:
+    """Evaluates a checkpoint, or a run's first and last, on `tasks`; returns the folder of the results and the table.
+
+    What can be refused is refused before a model loads: names, backend, checkpoints, data out of reach, tasks so small
+    that one sample a row says nothing.
+    """
+    if world_size() > 1:
+        raise UserError("lab eval --model runs in one process: start it without accelerate, vllm spreads over GPUs")
+    remote = benchmark_models.is_url(backend)
+    columns = [Column("model", Model(model))] if remote else _columns(model)
+    if baseline:
+        columns.insert(0, Column("baseline", Model(baseline) if remote else _columns(baseline)[-1].model))
+    benchmark_models.check_backend(backend, [column.model.checkpoint for column in columns])
+    names = benchmark_tasks.find(tasks)
+    notes: list[str] = []
+    columns = columns if remote else [_prompted(column, names, notes) for column in columns]
+    _quiet()
+    entries = benchmark_tasks.build(names, samples, limit, small, remote)
+    try:
+        _check_sandbox(entries)
+        folder = new_folder(Path(output).expanduser() / "eval")
+        with _removed_if_empty(folder):
+            results = {c.name: _evaluate(c, entries, backend, batch_size, limit, folder) for c in columns}
+            return folder, _conclude(folder, columns, entries, results, backend, limit, notes)
+    finally:
+        for task in _ours(entries):
+            task.scorer.close()
+
+
+@contextmanager
+def _removed_if_empty(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        with suppress(OSError):  # what was measured before stays
+            folder.rmdir()
+        raise
+
+
+# ---- which checkpoints
+
+
+def _columns(spec: str) -> list[Column]:
+    """A checkpoint as one column; a run folder as `before` and `after`, with the settings it was trained with."""
+    path = Path(spec).expanduser()
+    if not (path / "provenance.json").is_file():
+        inside_a_run = (path.parent / "provenance.json").is_file()
+        settings = load_experiment(str(path.parent / "config.yaml")).model if inside_a_run else Model(spec)
+        return [Column("model", replace(settings, checkpoint=spec))]
+    last = newest_checkpoint(path)
+    if last is None:
+        raise UserError(f"{spec} has no trained stage yet: `lab resume` it, or give a checkpoint")
+    started_from = load_experiment(str(path / "config.yaml")).model
+    return [Column("before", started_from), Column("after", replace(started_from, checkpoint=str(last)))]
+
+
+def _prompted(column: Column, names: Sequence[benchmark_tasks.Name], notes: list[str]) -> Column:
+    """The column with its mode: completion where the tokenizer has no chat template. Adds to `notes` what to mind."""
+    from lab.checkpoints import load_tokenizer
+    from lab.evidence.parity import renderer_note
+    from lab.registry import load_task
+    from lab.stages.pipeline import load_renderer
+
+    model = column.model
+    trust = model.trust_remote_code
+    if load_tokenizer(model.checkpoint, trust_remote_code=trust, completion_mode=True).chat_template is None:
+        model = replace(model, mode="completion")
+        notes.append(f"{column.name}: {model.checkpoint} has no chat template and is prompted with plain text")
+    tasks = {task.name: task for task in (load_task(name.spec) for name in names if name.kind == "ours")}
+    renderer = load_renderer(Experiment("eval", model, {}), model.checkpoint)
+    if note := renderer_note(model.checkpoint, renderer, tasks):
+        notes.append(note)
+    return replace(column, model=model)
+
+
+def _check_sandbox(entries: Sequence[benchmark_tasks.Entry]) -> None:
+    from lab.sandbox import checked
+
+    if any(task.lab_task.runs_code for task in _ours(entries)):
+        checked("auto")
+
+
+# ---- the evaluation itself
+
+
+def _evaluate(
+    column: Column,
+    entries: Sequence[benchmark_tasks.Entry],
+    backend: str,
+    batch_size: int,
+    limit: int | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """One column through lm-eval's simple_evaluate; its results JSON and every sample go into `folder`."""
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.tasks import TaskManager
+
+    from lab.stages.training import free_memory, quiet_libraries
+
+    print(f"{column.name}: {column.model.checkpoint}", flush=True)
+    tracker = EvaluationTracker(output_path=str(folder / f"results-{column.name}.json"))
+    with quiet_libraries():
+        lm, arguments = benchmark_models.load(column.model, backend, batch_size)
+        for task in _ours(entries):
+            task.settings["mode"] = task.config.metadata["mode"] = column.model.mode
+            task.tokenizer = getattr(lm, "tokenizer", None)
+        chat = column.model.mode == "chat"
+        with _server_errors(backend):
+            results = simple_evaluate(
+                lm,
+                model_args=arguments,
+                tasks=[item for entry in entries for item in ([entry.group] if entry.group else entry.tasks)],
+                batch_size=batch_size,
+                limit=limit,
+                task_manager=TaskManager(include_defaults=False),
+                apply_chat_template=chat,
+                fewshot_as_multiturn=chat,  # as lm-eval's command does
+                bootstrap_iters=1000,
+                evaluation_tracker=tracker,
+            )
+        del lm
+        free_memory()
+    samples = results.pop("samples")
+    _write_samples(folder, column.name, entries, samples)
+    tracker.save_results_aggregated(results, samples)
+    if not list(folder.glob(f"results-{column.name}_*.json")):  # lm-eval only logs why it could not write
+        raise UserError(f"lm-eval's results could not be written to {folder}: is its disk full?")
+    return {**results, "samples": samples}
+
+
+@contextmanager
+def _server_errors(backend: str) -> Iterator[None]:
+    """A server that fails amid the answers is one sentence, after lm-eval's client has tried three times."""
+    if not benchmark_models.is_url(backend):
+        yield
+        return
+    import aiohttp
+    import requests
+
+    try:
+        yield
+    except (aiohttp.ClientError, requests.RequestException, TimeoutError) as error:
+        raise UserError(
+            f"the endpoint {backend} failed three times on one request ({type(error).__name__}: {error}): see its log, "
+            "or ask for less at once with --batch-size 1"
+        ) from error
+
+
+def _quiet() -> None:
+    """lm-eval logs a hundred lines a task at its default level."""
+    import datasets
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    logging.getLogger("lm_eval.models.api_models").setLevel(logging.CRITICAL)  # a server's failure is told as ours is
+    datasets.disable_progress_bars()
+
+
+def _ours(entries: Sequence[benchmark_tasks.Entry]) -> list[Any]:
+    return [entry.tasks[0] for entry in entries if entry.ours]
+
+
+# ---- what it leaves
+
+
+def _write_samples(folder: Path, column: str, entries: Sequence[benchmark_tasks.Entry], samples: Mapping) -> None:
+    """samples-<column>-<task>.jsonl: each row as lm-eval logs it, and for our tasks a verdict an answer."""
+    from lm_eval.utils import handle_non_serializable
+
+    for entry in entries:
+        for task in entry.tasks:
+            logged = samples[task.task_name]
+            if entry.ours:
+                for sample in logged:
+                    sample["verdicts"] = task.verdicts[sample["doc_id"]]
+            name = re.sub(r"[^\w.-]", "_", task.task_name)
+            lines = (json.dumps(s, default=handle_non_serializable, ensure_ascii=False) + "\n" for s in logged)
+            (folder / f"samples-{column}-{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _conclude(
+    folder: Path,
+    columns: Sequence[Column],
+    entries: Sequence[benchmark_tasks.Entry],
+    results: Mapping[str, dict],
+    backend: str,
+    limit: int | None,
+    notes: list[str],
+) -> str:
+    """Writes summary.json and returns what is printed: the table, the stock scorers' verdicts, the notes."""
+    from lab.evidence.stock import STOCK, compare
+
+    reference = columns[0].name
+    found = benchmark_numbers.lines(entries, results, reference)
+    notes += [
+        f"{entry.label} compares log-likelihoods, which have no samples: one pass"
+        for entry in entries
+        if entry.samples == 1 and max(e.samples for e in entries) > 1
+    ]
+    summary = {
+        "started": folder.name,
+        "backend": backend,
+        "limit": limit,
+        "reference": reference,
+        "columns": {
+            c.name: {
+                "checkpoint": c.model.checkpoint,
+                "mode": c.model.mode,
+                "seconds": float(results[c.name]["total_evaluation_time_seconds"]),
+            }
+            for c in columns
+        },
+        "tasks": benchmark_numbers.as_json(found),
+        "notes": notes,
+        "versions": package_versions(),
+    }
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    shown = [benchmark_numbers.table(found, [column.name for column in columns], reference)]
+    for entry in entries:
+        if entry.ours and entry.label in STOCK:
+            for column in columns:
+                compared = compare(_answers(entry.tasks[0], results[column.name]["samples"]))
+                shown.append(f"{column.name}: {compared}" if len(columns) > 1 else str(compared))
+    return "\n\n".join([*shown, *(["\n".join(f"note: {note}" for note in notes)] if notes else [])])
+
+
+def _answers(task, samples: Mapping[str, list]) -> list[dict]:
+    """Every answer to one of our tasks with its row and our verdict."""
+    return [
+        {**verdict, "index": sample["doc_id"], "row": task.rows[sample["doc_id"]]}
+        for sample in samples[task.task_name]
+        for verdict in sample["verdicts"]
+    ]

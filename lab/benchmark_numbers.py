@@ -1,0 +1,247 @@
+"""A benchmark's numbers: lm-eval's results of several columns → values, intervals, paired changes, and the table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isclose
+from statistics import NormalDist
+from typing import Any
+
+from lab.benchmark_tasks import Entry
+from lab.errors import UserError
+from lab.evidence.statistics import Change, bootstrap_interval, holm, over_rows, paired_change, sign_flip
+
+PRIMARY = ("exact_match", "acc_norm", "acc", "pass@1", "pass_at_1", "f1")  # in this order, else the task's first
+NO_METRIC = ("name", "alias", "sample_len", "sample_count")
+
+
+@dataclass
+class Cell:
+    """One column's number of one line of the table."""
+
+    value: float
+    ci95: tuple[float, float] | None
+    n: int
+    interval: str  # "wilson", "bootstrap", "lm-eval's standard error", or "none"
+    rows: dict[Any, float] = field(default_factory=dict)  # row → its value, where the value is the rows' mean
+    change: Change | None = None
+    p_holm: float | None = None
+
+
+@dataclass
+class Line:
+    """One line of the table: a task, a metric, and a cell a column."""
+
+    entry: Entry
+    metric: str
+    cells: dict[str, Cell]
+
+
+def lines(entries: Sequence[Entry], results: Mapping[str, dict], reference: str) -> list[Line]:
+    """Every line of the table, the changes from the column `reference` worked out and corrected together.
+
+    results: column → what lm-eval's simple_evaluate returned for it.
+    """
+    found = []
+    for entry in entries:
+        columns = {name: _cells(entry, result) for name, result in results.items()}
+        metrics = list(dict.fromkeys(metric for cells in columns.values() for metric in cells))
+        for metric in metrics:
+            cells = {name: columns[name][metric] for name in columns if metric in columns[name]}
+            for name, cell in cells.items():
+                if name != reference and reference in cells:
+                    cell.change = _change(cells[reference], cell)
+            found.append(Line(entry, metric, cells))
+    changed = [cell for line in found for cell in line.cells.values() if cell.change]
+    for cell, p in zip(changed, holm([cell.change.p for cell in changed]), strict=True):
+        cell.p_holm = p
+    return found
+
+
+def _cells(entry: Entry, result: Mapping[str, Any]) -> dict[str, Cell]:
+    """Metric, with the filter's name where there are several, → its cell."""
+    source = entry.group.name if entry.group else entry.tasks[0].task_name
+    numbers = result["results"][source]
+    metric = "accuracy" if entry.ours else _primary(entry, numbers)
+    filters = [key.partition(",")[2] for key in numbers if key.startswith(f"{metric},")]
+    cells = {}
+    for name in filters:
+        label = metric if name == "none" else f"{metric}, {name}"
+        rows = _rows(entry, result["samples"], metric, name)
+        cells[label] = _cell(numbers[f"{metric},{name}"], numbers.get(f"{metric}_stderr,{name}"), rows)
+        if entry.samples > 1:
+            whole = _rows(entry, result["samples"], metric, name, whole=True)
+            cells |= _all_or_any(label, whole, entry.samples)
+    if not cells:
+        raise UserError(f"no answer to {entry.label} could be scored: see the samples in the run's folder")
+    return cells
+
+
+def _primary(entry: Entry, numbers: Mapping[str, Any]) -> str:
+    """The metric that a stock task is known by."""
+    has = [key.partition(",")[0] for key in numbers if key not in NO_METRIC and "_stderr," not in key]
+    listed = [metric["metric"] for metric in entry.tasks[0].config.metric_list or [] if metric["metric"] in has]
+    chosen = next((metric for metric in [*PRIMARY, *listed, *has] if metric in has), None)
+    if chosen is None:
+        raise UserError(
+            f"the metrics of {entry.label} give no number for each answer: evaluate it with --samples 1"
+            if entry.samples > 1
+            else f"lm-eval returns no metric for {entry.label}"
+        )
+    return chosen
+
+
+def _rows(entry: Entry, samples: Mapping[str, list], metric: str, name: str, whole: bool = False) -> dict[Any, float]:
+    """(task, row) → its value; `whole` leaves out rows of which a sample could not be scored."""
+    return {
+        (task.task_name, sample["doc_id"]): float(sample[metric])
+        for task in entry.tasks
+        for sample in samples[task.task_name]
+        if sample["filter"] == name
+        and isinstance(sample.get(metric), (bool, int, float))
+        and not (whole and sample.get("unscorable"))
+    }
+
+
+def _cell(reported: float, stderr: Any, rows: dict[Any, float]) -> Cell:
+    """lm-eval's own number with our interval over the rows, where it is their mean; else with lm-eval's error."""
+    values = list(rows.values())
+    if values and isclose(sum(values) / len(values), reported, abs_tol=1e-12):
+        ci95, interval = _interval(values)
+        return Cell(reported, ci95, len(values), interval, rows)
+    if isinstance(stderr, float):
+        half = NormalDist().inv_cdf(0.975) * stderr
+        return Cell(reported, (reported - half, reported + half), len(values), "lm-eval's standard error")
+    return Cell(reported, None, len(values), "none")
+
+
+def _interval(values: Sequence[float]) -> tuple[tuple[float, float] | None, str]:
+    if _shares(values):
+        estimate = over_rows(values)
+        return (estimate.low, estimate.high), "wilson" if set(values) <= {0.0, 1.0} else "bootstrap"
+    if len(set(values)) < 2:
+        return None, "none"
+    return bootstrap_interval(values), "bootstrap"
+
+
+def _all_or_any(label: str, rows: Mapping[Any, float], samples: int) -> dict[str, Cell]:
+    """pass@k and pass^k for k = all samples of a row, where each of them is right or wrong; rows → share right."""
+    right = {row: value * samples for row, value in rows.items()}
+    if not right or any(not isclose(count, round(count), abs_tol=1e-9) or count > samples for count in right.values()):
+        return {}
+    several = label.partition(", ")[1] + label.partition(", ")[2]
+    some = {row: float(round(count) > 0) for row, count in right.items()}
+    every = {row: float(round(count) == samples) for row, count in right.items()}
+    return {
+        f"{kind}{samples}{several}": Cell(sum(found.values()) / len(found), *_wilson(found), found)
+        for kind, found in (("pass@", some), ("pass^", every))
+    }
+
+
+def _wilson(rows: Mapping[Any, float]) -> tuple[tuple[float, float], int, str]:
+    estimate = over_rows(list(rows.values()))
+    return (estimate.low, estimate.high), estimate.n, "wilson"
+
+
+def _change(before: Cell, after: Cell) -> Change | None:
+    """The paired change on the rows that both have; None where the metric has no value a row."""
+    both = [row for row in before.rows if row in after.rows]
+    if not both:
+        return None
+    was, now = ([cell.rows[row] for row in both] for cell in (before, after))
+    if _shares(was + now):
+        return paired_change(was, now)
+    differences = [b - a for a, b in zip(was, now, strict=True)]
+    if len(set(differences)) < 2:
+        return None
+    mean = sum(differences) / len(differences)
+    return Change(mean, *bootstrap_interval(differences), sign_flip(differences))
+
+
+def _shares(values: Sequence[float]) -> bool:
+    return all(0 <= value <= 1 for value in values)
+
+
+# ---- as text and as JSON
+
+
+def table(found: Sequence[Line], columns: Sequence[str], reference: str) -> str:
+    """The table as plain text: a line a metric, below it the changes from the reference column."""
+    left = [f"{line.entry.label}, {line.metric}, n = {_sizes(line)}{_times(line)}" for line in found]
+    width = max(map(len, left), default=0) + 3
+    rows = [["", *columns]]
+    for line, label in zip(found, left):
+        rows.append([label, *(_shown(line.cells.get(name)) for name in columns)])
+        if any(cell.change for cell in line.cells.values()):
+            rows.append(["", *(_changed(line.cells.get(name), found) for name in columns)])
+    widths = [width] + [max(len(row[i]) for row in rows) + 3 for i in range(1, len(columns) + 1)]
+    text = ["".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    text += ["value [95 % interval over rows]" + (_legend(found, reference) if len(columns) > 1 else "")]
+    if any(line.entry.samples > 1 for line in found):
+        text.append("n × k: k answers a row, sampled at temperature 1 where a task says no other; elsewhere greedy")
+    if any(cell.interval == "lm-eval's standard error" for line in found for cell in line.cells.values()):
+        text.append("± : 1.96 of lm-eval's own standard errors, where a metric is no mean over rows")
+    return "\n".join(text)
+
+
+def _legend(found: Sequence[Line], reference: str) -> str:
+    count = sum(cell.change is not None for line in found for cell in line.cells.values())
+    corrected = f", corrected for {count} comparisons (Holm)" if count > 1 else ""
+    return f"; below it the change from {reference} on the same rows [paired 95 % interval], p{corrected}"
+
+
+def _sizes(line: Line) -> str:
+    return "/".join(dict.fromkeys(str(cell.n) for cell in line.cells.values()))
+
+
+def _times(line: Line) -> str:
+    return f" × {line.entry.samples}" if line.entry.samples > 1 else ""
+
+
+def _shown(cell: Cell | None) -> str:
+    if cell is None:
+        return "none"
+    share = _is_share(cell)
+    value = f"{100 * cell.value:.1f} %" if share else f"{cell.value:.4g}"
+    if cell.ci95 is None:
+        return value
+    if cell.interval == "lm-eval's standard error":
+        half = cell.ci95[1] - cell.value
+        return f"{value} ± {100 * half:.1f}" if share else f"{value} ± {half:.2g}"
+    return f"{value} {_range(cell.ci95, share, '')}"
+
+
+def _changed(cell: Cell | None, found: Sequence[Line]) -> str:
+    if cell is None or cell.change is None:
+        return ""
+    share = _is_share(cell)
+    p = "p < 0.001" if cell.p_holm < 0.001 else f"p {cell.p_holm:.3f}"
+    value = f"{100 * cell.change.difference:+.1f}" if share else f"{cell.change.difference:+.4g}"
+    return f"{value} {_range((cell.change.low, cell.change.high), share, '+')} {p}"
+
+
+def _range(bounds: tuple[float, float], share: bool, sign: str) -> str:
+    shown = (f"{100 * bound:{sign}.1f}" if share else f"{bound:{sign}.4g}" for bound in bounds)
+    return f"[{', '.join(shown)}]"
+
+
+def _is_share(cell: Cell) -> bool:
+    return 0 <= cell.value <= 1 and _shares(list(cell.rows.values()))
+
+
+def as_json(found: Sequence[Line]) -> dict:
+    """Task → metric → column → its numbers, for summary.json."""
+    tasks: dict[str, dict] = {}
+    for line in found:
+        about = {"ours": line.entry.ours, "samples": line.entry.samples, "metrics": {}}
+        tasks.setdefault(line.entry.label, about)["metrics"][line.metric] = {
+            name: _cell_json(cell) for name, cell in line.cells.items()
+        }
+    return tasks
+
+
+def _cell_json(cell: Cell) -> dict:
+    shown = {"value": cell.value, "ci95": cell.ci95, "n": cell.n, "interval": cell.interval}
+    if cell.change:
+        difference, low, high, p = cell.change
+        shown |= {"change": difference, "change_ci95": [low, high], "change_p": p, "change_p_holm": cell.p_holm}
+    return shown

@@ -1,0 +1,247 @@
+"""A benchmark's tasks: names → lm-eval's task objects, ours and stock, refused in one sentence before a model loads."""
+
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.errors import UserError, nearest
+from lab.registry import load_task, task_names
+
+STOCK = "lm-eval:"  # before a name: lm-eval's own task, where ours has the same name
+SMALL = 100  # rows below which one sample a row says next to nothing
+# A stock task's YAML names it, its groups and its tags at the beginning of a line.
+_NAMED = re.compile(rb"^[\"']?(task|group|tag)[\"']?:[ \t]*[\"']?([^\s\"'#\[\]{}]+)", re.MULTILINE)
+_TAGS = re.compile(rb"^[\"']?tag[\"']?:[ \t]*(?:\[([^\]]*)\]|\r?\n((?:[ \t]*-[^\n]*\n?)+))", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Name:
+    """One of --tasks: ours, a YAML file with lm-eval's own kind of task, or a name in lm-eval's index."""
+
+    spec: str
+    kind: str  # "ours", "yaml", "index"
+
+
+@dataclass
+class Entry:
+    """One row of the table: a task of lm-eval, or a group of them with its aggregate."""
+
+    label: str
+    tasks: list[Any]  # lm_eval.api.task.Task
+    group: Any = None  # lm_eval.api.group.Group
+    ours: bool = False
+    samples: int = 1
+
+    @property
+    def rows(self) -> int:
+        return sum(len(task.eval_docs) for task in self.tasks)
+
+
+def find(specs: Sequence[str]) -> list[Name]:
+    """Each name where it is known: ours first, then lm-eval's. Raises UserError with the nearest of both for others."""
+    found = []
+    for spec in dict.fromkeys(spec.strip() for spec in specs if spec.strip()):
+        name = spec.removeprefix(STOCK)
+        if spec.endswith((".yaml", ".yml")):
+            if not Path(spec).expanduser().is_file():
+                raise UserError(f"there is no file {spec}: give the path of a YAML file with a task for lm-eval")
+            found.append(Name(str(Path(spec).expanduser().resolve()), "yaml"))
+        elif name == spec and (spec.endswith(".py") or "/" in spec or spec in task_names()):
+            load_task(spec)
+            found.append(Name(spec, "ours"))
+        elif name in (stock := stock_names()):
+            found.append(Name(stock[name], "yaml") if stock[name] else Name(name, "index"))
+        else:
+            close = [nearest(name, task_names()), nearest(name, stock)]
+            hint = " or lm-eval's ".join(text.removeprefix("did you mean ").rstrip("?") for text in close if text)
+            hint = f"did you mean {hint}?" if hint else "`lab tasks` lists ours, `lm_eval ls tasks` lm-eval's"
+            raise UserError(f"neither we nor lm-eval have a task {name!r}: {hint}")
+    if not found:
+        raise UserError("--tasks names none: give one or several, separated by commas, such as gsm8k,math500")
+    return found
+
+
+def stock_names() -> dict[str, str]:
+    """Name → the YAML file of a stock task, or "" for a group or a tag, which only lm-eval's whole index resolves.
+
+    Read from the text of the files, in a second or two: lm-eval's own index parses all of them, which takes 15.
+    """
+    folder = Path(next(iter(importlib.util.find_spec("lm_eval").submodule_search_locations))) / "tasks"
+    names: dict[str, str] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".py", ".md", ".json", ".pyc", ".txt", ".jsonl", ".csv") or not file.is_file():
+            continue
+        text = file.read_bytes()
+        for kind, name in _NAMED.findall(text):
+            is_task = kind == b"task" and file.suffix == ".yaml"
+            names.setdefault(name.decode(), str(file) if is_task else "")
+        for inline, listed in _TAGS.findall(text):
+            for name in re.findall(rb"[\w./:+-]*\w[\w./:+-]*", inline or listed):
+                names.setdefault(name.decode(), "")
+    return names
+
+
+def build(
+    names: Sequence[Name], samples: int = 1, limit: int | None = None, small: bool = False, remote: bool = False
+) -> list[Entry]:
+    """The tasks with their rows. Raises UserError for data that is out of reach and for what cannot be run.
+
+    samples: answers a row; tasks that compare log-likelihoods have none and stay at one pass.
+    remote: for an endpoint, which gives no log-likelihoods of the prompt.
+    """
+    entries = [
+        entry
+        for name in names
+        for entry in ([_ours(name.spec, samples, limit, remote)] if name.kind == "ours" else _stock(name))
+    ]
+    seen: dict[str, str] = {}
+    for entry in entries:
+        for task in entry.tasks:
+            if task.task_name in seen:
+                raise UserError(f"the task {task.task_name} comes twice, by {seen[task.task_name]} and {entry.label}")
+            seen[task.task_name] = entry.label
+            _check(entry, task, remote)
+            if samples > 1 and not entry.ours and task.OUTPUT_TYPE == "generate_until":
+                sample_each(task, samples, remote)
+        entry.samples = min(task.config.repeats or 1 for task in entry.tasks)
+        if entry.rows < SMALL and entry.samples == 1 and not small:
+            raise UserError(_too_small(entry))
+    return entries
+
+
+def _ours(spec: str, samples: int, limit: int | None, remote: bool) -> Entry:
+    from lab.lm_eval_path import PREFIX
+    from lab.lm_eval_task import LabTask
+
+    task = load_task(spec)
+    metadata = {"lab_task": spec, "version": 1, **({"base_url": "an endpoint"} if remote else {})}
+    if limit:  # no more rows are drawn than are asked for, or needed to see how many there are
+        metadata["rows"] = max(limit, SMALL)
+    made = LabTask(config={"task": PREFIX + task.name, "metadata": metadata, "repeats": samples})
+    return Entry(task.name, [made], ours=True)
+
+
+def _stock(name: Name) -> Iterator[Entry]:
+    from lm_eval.tasks import TaskManager
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    spec = name.spec
+    with _told(spec):
+        if name.kind == "index":
+            print(f"reading lm-eval's whole index of tasks for {spec}, which takes some 15 seconds", flush=True)
+            manager = TaskManager()
+        else:  # a group refers to its neighbours
+            neighbours = str(Path(spec).parent) if "group" in load_yaml(spec, resolve_func=False) else None
+            manager = TaskManager(include_path=neighbours, include_defaults=False)
+        loaded = manager.load([spec])
+    group = next(iter(loaded["groups"].values()), None)
+    if group is not None and group.has_aggregation:
+        yield Entry(STOCK + group.name, list(loaded["tasks"].values()), group)
+        return
+    for task in loaded["tasks"].values():
+        yield Entry(STOCK + task.task_name, [task])
+
+
+@contextmanager
+def _told(spec: str) -> Iterator[None]:
+    """Whatever keeps a stock task from loading, in one sentence; a hub out of reach is asked once, not for a minute."""
+    from lab.sources import _offline, _why_unreachable
+
+    name = Path(spec).stem
+    why = _why_unreachable("openai/gsm8k")  # any that exists: does the hub answer at all?
+    try:
+        with _offline(bool(why)):
+            yield
+    except (ConnectionError, FileNotFoundError) as error:
+        own = f", or evaluate our own version of it, {name!r}" if name in task_names() else ""
+        why = why or " ".join(str(error).split())[:200]
+        raise UserError(
+            f"the data of lm-eval's task {name!r} cannot be had ({why}): connect to the hub once, after which its "
+            f"cache has them{own}"
+        ) from error
+    except ImportError as error:
+        raise UserError(
+            f"lm-eval's task {name!r} needs a package that is not installed ({error}): install it, or leave it out"
+        ) from error
+    except Exception as error:  # a task's YAML and its functions may raise anything
+        said = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"lm-eval cannot load the task {name!r} ({type(error).__name__}: {said}): mend it, or leave it out"
+        ) from error
+
+
+def _check(entry: Entry, task, remote: bool) -> None:
+    if remote and task.OUTPUT_TYPE != "generate_until":
+        raise UserError(
+            f"the task {entry.label} compares log-likelihoods, which a chat endpoint does not give: evaluate it with "
+            "--backend lab-hf, hf or vllm, or leave it out"
+        )
+    if getattr(task, "MULTIMODAL", False):
+        raise UserError(
+            f"the task {entry.label} shows pictures or sound, and we evaluate language models: leave it out"
+        )
+    if getattr(task, "UNSAFE_CODE", False):
+        raise UserError(
+            f"the task {entry.label} runs programs that the model wrote without confining them: evaluate one of ours, "
+            "such as humaneval or mbpp, whose programs run in the sandbox"
+        )
+
+
+def _too_small(entry: Entry) -> str:
+    from lab.evidence.statistics import wilson
+
+    n = entry.rows
+    low, high = wilson(n / 2, n)
+    way = "--samples 16 says more of each row"
+    if any(task.OUTPUT_TYPE != "generate_until" for task in entry.tasks):
+        way = "it compares log-likelihoods, so that no sampling helps"
+    return (
+        f"{entry.label} has only {n} rows, so one sample of each leaves an accuracy uncertain by "
+        f"±{50 * (high - low):.0f} points: {way}, --small shows it all the same"
+    )
+
+
+# ---- several samples of a stock task
+
+
+def sample_each(task, samples: int, remote: bool) -> None:
+    """Has a stock task answer each row `samples` times at temperature 1 and score each answer by itself.
+
+    lm-eval's `repeats` alone would generate them and score the first. Tasks that repeat by themselves stay as they are.
+    """
+    steps = [step for ensemble in task._filters for step in ensemble.filters]
+    if (task.config.repeats or 1) > 1 or any(step.func.__name__ in CHOOSING for step in steps):
+        return
+    from lm_eval.filters import build_filter_ensemble
+
+    task.set_config("repeats", samples)
+    own = task.config.generation_kwargs
+    own |= {"do_sample": True, "temperature": own.get("temperature") or 1.0, "top_p": own.get("top_p", 1.0)}
+    if not remote:
+        own.setdefault("top_k", 0)  # transformers' own is 50
+    keep = build_filter_ensemble("", [("take_first_k", {"k": samples})]).filters
+    for ensemble in task._filters:
+        kept = [step for step in ensemble.filters if step.func.__name__ != "TakeFirstFilter"]
+        ensemble.filters = kept + keep
+    task.process_results = _averaged(task.process_results, samples)
+
+
+CHOOSING = ("MajorityVoteFilter", "TakeKFilter")
+
+
+def _averaged(process_results, samples: int):
+    """process_results over several answers: each metric's mean. A metric without a number an answer is left out."""
+
+    def each(doc, results: Sequence[Sequence[Any]]) -> dict[str, float]:
+        scored = [process_results(doc, [answers[i] for answers in results]) for i in range(samples)]
+        return {
+            metric: sum(found[metric] for found in scored) / samples
+            for metric in scored[0]
+            if all(isinstance(found.get(metric), (bool, int, float)) for found in scored)
+        }
+
+    return each

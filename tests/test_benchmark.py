@@ -1,0 +1,365 @@
+"""lab eval --model: ours and lm-eval's tasks in one table, before and after, every number with its interval."""
+
+import json
+import shutil
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from lab.benchmark import benchmark
+from lab.benchmark_tasks import find, stock_names
+from lab.errors import UserError
+from lab.evidence.statistics import paired_change, wilson
+from lab.registry import load_task
+
+YAML = """
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+doc_to_text: question
+doc_to_target: answer
+{more}
+metadata: {{version: 1}}
+"""
+GENERATIVE = """output_type: generate_until
+generation_kwargs: {until: ["\\n"], max_gen_toks: 4, do_sample: false}
+filter_list: [{name: first, filter: [{function: regex, regex_pattern: "(\\\\d)"}, {function: take_first}]}]
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]"""
+CHOICE = """output_type: multiple_choice
+doc_to_choice: ["0", "5", "9"]
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """The folder of two YAML tasks for lm-eval, on 120 rows of our own, and of one with 30."""
+    folder = tmp_path_factory.mktemp("own")
+    rows = [{"question": row["prompt"], "answer": row["answer"]} for row in _digits(120)]
+    for name, count, more in (("mine", 120, GENERATIVE), ("chosen", 120, CHOICE), ("few", 30, GENERATIVE)):
+        data = folder / f"{name}.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows[:count]))
+        if more is CHOICE:
+            more = more + '\ndoc_to_target: \'{{["0", "5", "9"].index(answer) if answer in ["0", "5", "9"] else 0}}\''
+        (folder / f"{name}.yaml").write_text(YAML.format(name=f"own_{name}", data=data, more=more))
+    return folder
+
+
+def _digits(count):
+    task = load_task("digits")
+    return [{"prompt": task.messages(row)[-1]["content"], **row} for row in task.sample("test", count)]
+
+
+@pytest.fixture(scope="module")
+def run(half_trained, tiny_renderer, tmp_path_factory):
+    """A run folder that began with the tiny model and ended with the half-trained one."""
+    from lab.config import load_experiment
+    from lab.runs import Run, provenance
+
+    experiment = load_experiment("smoke", [f"output={tmp_path_factory.mktemp('runs')}"])
+    tasks = {"digits": load_task("digits")}
+    made = Run.create(experiment, provenance(experiment, tasks, "tiny", tiny_renderer.fingerprint))
+    shutil.copytree(half_trained, made.path / "sft")
+    return made.path
+
+
+@pytest.fixture(scope="module")
+def finished(run, own, lab_module, tmp_path_factory):
+    """The real command on a run, an own YAML task and one of ours: its output, and the folder it made."""
+    output = tmp_path_factory.mktemp("output")
+    tasks = f"digits,{own / 'mine.yaml'},{own / 'chosen.yaml'}"
+    done = lab_module("eval", "--model", run, "--tasks", tasks, "--limit", "60", "--output", output)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, next((output / "eval").iterdir())
+
+
+@pytest.fixture(scope="module")
+def lab_module():
+    import subprocess
+    import sys
+
+    def command(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "lab", *map(str, arguments)], capture_output=True, text=True, timeout=300
+        )
+
+    return command
+
+
+def read(folder):
+    summary = json.loads((folder / "summary.json").read_text())
+    results = {name: json.loads(next(folder.glob(f"results-{name}_*.json")).read_text()) for name in summary["columns"]}
+    return summary, results
+
+
+def test_a_run_gives_before_and_after_with_the_paired_change(finished):
+    out, folder = finished
+    summary, _ = read(folder)
+    assert list(summary["columns"]) == ["before", "after"] and summary["reference"] == "before"
+    cells = summary["tasks"]["digits"]["metrics"]["accuracy"]
+    rights = {
+        name: [
+            json.loads(line)["verdicts"][0]["right"] for line in (folder / f"samples-{name}-lab_digits.jsonl").open()
+        ]
+        for name in ("before", "after")
+    }
+    assert len(rights["after"]) == 60 and 0 < sum(rights["after"]) < 60
+    assert cells["after"]["value"] == sum(rights["after"]) / 60
+    assert cells["after"]["ci95"] == list(wilson(sum(rights["after"]), 60))
+    change = paired_change(rights["before"], rights["after"])
+    assert (cells["after"]["change"], cells["after"]["change_p"]) == (change.difference, change.p)
+    shown = next(line for line in out.splitlines() if line.startswith("digits, accuracy, n = 60"))
+    assert (
+        f"{100 * cells['after']['value']:.1f} % [" in shown
+        and "+" in out.splitlines()[out.splitlines().index(shown) + 1]
+    )
+
+
+def test_several_comparisons_are_corrected_together(finished):
+    from lab.evidence.statistics import holm
+
+    out, folder = finished
+    cells = [c["after"] for t in read(folder)[0]["tasks"].values() for c in t["metrics"].values()]
+    assert len(cells) == 3 and "corrected for 3 comparisons (Holm)" in out
+    assert [cell["change_p_holm"] for cell in cells] == holm([cell["change_p"] for cell in cells])
+
+
+def test_the_summary_has_lm_evals_numbers_to_the_last_digit(finished):
+    summary, results = read(finished[1])
+    same = {"digits": ("lab_digits", "accuracy,none"), "lm-eval:own_mine": ("own_mine", "exact_match,first")}
+    same["lm-eval:own_chosen"] = ("own_chosen", "acc,none")
+    for label, (name, key) in same.items():
+        (cells,) = summary["tasks"][label]["metrics"].values()
+        for column, result in results.items():
+            assert cells[column]["value"] == result["results"][name][key], (label, column)
+    assert results["after"]["versions"]["own_mine"] == 1 and results["after"]["config"]["limit"] == 60
+    assert any(
+        cell["value"] > 0 for cell in summary["tasks"]["lm-eval:own_mine"]["metrics"]["exact_match, first"].values()
+    )
+
+
+def test_every_sample_is_kept_with_its_prompt_and_answer(finished, tiny_renderer):
+    _, folder = finished
+    assert {path.name for path in folder.glob("samples-*")} == {
+        f"samples-{column}-{task}.jsonl"
+        for column in ("before", "after")
+        for task in ("lab_digits", "own_mine", "own_chosen")
+    }
+    task, sample = load_task("digits"), json.loads((folder / "samples-after-lab_digits.jsonl").open().readline())
+    assert sample["arguments"][0][0] == tiny_renderer.prompt_text(task.messages(task.sample("test", 1)[0]))
+    assert sample["verdicts"][0]["completion"] == sample["resps"][0][0]
+
+
+def test_nothing_is_overwritten_and_the_list_of_runs_stays_one_of_runs(finished, lab):
+    output = finished[1].parents[1]
+    before = (finished[1] / "summary.json").read_bytes()
+    folders = [benchmark("tiny", ["digits"], limit=2, output=str(output))[0] for _ in range(2)]
+    assert len({finished[1], *folders}) == 3 and (finished[1] / "summary.json").read_bytes() == before
+    assert "no runs under" in lab("runs", output).stdout
+
+
+def test_several_samples_have_pass_at_k_over_rows(half_trained, own, tmp_path):
+    tasks = ["digits", str(own / "mine.yaml"), str(own / "chosen.yaml")]
+    folder, shown = benchmark(str(half_trained), tasks, samples=4, limit=30, baseline="tiny", output=str(tmp_path))
+    summary, results = read(folder)
+    verdicts = [json.loads(line)["verdicts"] for line in (folder / "samples-model-lab_digits.jsonl").open()]
+    rights = [[verdict["right"] for verdict in row] for row in verdicts]
+    assert len(rights) == 30 and all(len(row) == 4 for row in rights)
+    metrics = {name: cells["model"] for name, cells in summary["tasks"]["digits"]["metrics"].items()}
+    assert metrics["accuracy"]["value"] == pytest.approx(sum(map(sum, rights)) / 120)
+    assert metrics["pass@4"]["value"] == results["model"]["results"]["lab_digits"]["pass@4,none"]
+    assert metrics["pass@4"]["value"] == sum(map(any, rights)) / 30 > metrics["accuracy"]["value"]
+    assert metrics["pass^4"]["value"] == sum(map(all, rights)) / 30
+    assert list(summary["columns"]) == ["baseline", "model"] and "change" in metrics["pass@4"]
+
+    stock = [json.loads(line) for line in (folder / "samples-model-own_mine.jsonl").open()]
+    assert all(len(set(sample["resps"][0])) >= 1 and len(sample["resps"][0]) == 4 for sample in stock)
+    for sample in stock:  # each of the four answers was scored, not the first alone
+        right = [text == sample["target"] for text in sample["filtered_resps"][0]]
+        assert sample["exact_match"] == sum(right) / 4
+    assert any(0 < sample["exact_match"] < 1 for sample in stock)
+    assert "note: lm-eval:own_chosen compares log-likelihoods, which have no samples: one pass" in shown
+    assert summary["tasks"]["lm-eval:own_chosen"]["samples"] == 1
+
+
+def test_below_our_gsm8k_stands_lm_evals_own_verdict(hub_copies, tiny, tmp_path):
+    _, shown = benchmark(str(tiny), ["gsm8k"], limit=8, small=True, output=str(tmp_path))
+    lines = shown.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("the same 8 answers to gsm8k"))
+    assert lines[at + 1].startswith("ours") and "flexible-extract" in lines[at + 3]
+
+
+def test_a_base_model_is_prompted_with_plain_text_and_the_table_says_so(tiny, tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(tiny, base)
+    (base / "chat_template.jinja").unlink(missing_ok=True)
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    folder, shown = benchmark(str(base), ["digits"], limit=4, backend="hf", output=str(tmp_path))
+    assert "has no chat template and is prompted with plain text" in shown
+    prompt = json.loads((folder / "samples-model-lab_digits.jsonl").open().readline())["arguments"][0][0]
+    assert prompt == _digits(1)[0]["prompt"] + "\n\n"
+
+
+def test_a_run_whose_prompts_have_changed_is_noted(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    facts = json.loads((copy / "provenance.json").read_text())
+    (copy / "provenance.json").write_text(json.dumps(facts | {"renderer": "0123456789abcdef"}))
+    _, shown = benchmark(str(copy / "sft"), ["digits"], limit=2, output=str(tmp_path))
+    assert "was trained with the renderer 0123456789abcdef" in shown
+
+
+# ---- a server
+
+
+@contextmanager
+def server(answer):
+    """An OpenAI-compatible chat server on the loopback that serves `toy`.
+
+    answer(request) → (text, finish_reason), or None for an error of the server's own.
+    """
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.reply({"data": [{"id": "toy"}]})
+
+        def do_POST(self):
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append(request)
+            if (given := answer(request)) is None:
+                return self.send_error(500)
+            choice = {"index": 0, "message": {"content": given[0]}, "finish_reason": given[1]}
+            return self.reply({"choices": [choice]})
+
+        def reply(self, content):
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{running.server_port}/v1", asked
+    finally:
+        running.shutdown()
+        running.server_close()
+
+
+def test_an_endpoint_is_asked_with_messages_and_told_apart_what_was_cut(tmp_path):
+    golds = {row["prompt"]: row["answer"] for row in _digits(6)}
+    cut = list(golds)[0]
+
+    def answer(request):
+        prompt = request["messages"][-1]["content"]
+        return golds[prompt], "length" if prompt == cut else "stop"
+
+    with server(answer) as (url, asked):
+        folder, _ = benchmark("toy", ["digits"], samples=2, limit=6, backend=url, output=str(tmp_path))
+        with pytest.raises(UserError, match="serves no model 'toyy': did you mean 'toy'"):
+            benchmark("toyy", ["digits"], backend=url)
+    metrics = read(folder)[0]["tasks"]["digits"]["metrics"]
+    assert metrics["accuracy"]["model"]["value"] == 5 / 6  # the right answer that was cut at the limit counts as wrong
+    assert len(asked) == 12 and all(request["temperature"] == 1 and "top_k" not in request for request in asked)
+    seeds = [request["seed"] for request in asked if request["messages"][-1]["content"] == cut]
+    assert len(set(seeds)) == 2  # one seed for both would give the same text twice
+
+
+def test_an_endpoint_that_fails_or_is_not_there_is_one_sentence(own, tmp_path, monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    with server(lambda request: None) as (url, asked), pytest.raises(UserError, match="failed three times"):
+        benchmark("toy", ["digits"], limit=1, batch_size=1, backend=url, output=str(tmp_path))
+    assert len(asked) == 3 and not list((tmp_path / "eval").iterdir())
+    with pytest.raises(UserError, match="does not answer"):
+        benchmark("toy", ["digits"], backend="http://127.0.0.1:9/v1")
+    with server(lambda request: ("5", "stop")) as (url, _), pytest.raises(UserError, match="log-likelihoods"):
+        benchmark("toy", [str(own / "chosen.yaml")], backend=url)
+
+
+# ---- refusals, before a model loads
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["digits"], "did you mean 'digits'"),
+        ([], "give one of the two"),
+        (["smoke", "--model", "tiny"], "give one of the two"),
+        (["smoke", "--tasks", "digits"], "go with --model"),
+        (["--model", "tiny", "--tasks", "digit"], "did you mean 'digits'?"),
+        (["--model", "tiny", "--tasks", "arc_chalenge"], "'arc_challenge' or lm-eval's 'arc_challenge'?"),
+        (["--model", "tiny", "--tasks", "digits", "--backend", "vllm"], "pip install 'reasoning-lab[vllm]'"),
+        (["--model", "tiny", "--tasks", "digits", "--backend", "hff"], "did you mean 'hf'?"),
+        (["--model", "tinny", "--tasks", "digits"], "did you mean 'tiny'?"),
+        (["--model", "tiny", "--tasks", "digits", "--dry-run"], "go with CONFIG"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_sentence(arguments, sentence, capsys, monkeypatch, tmp_path):
+    from lab import cli
+
+    if arguments == ["digits"]:
+        arguments, sentence = ["digits"], "there is no experiment file"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["lab", "eval", *arguments])
+    monkeypatch.setattr("importlib.util.find_spec", _without("vllm"))
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and sentence in said and len(said.splitlines()) == 1, said
+    assert list(tmp_path.iterdir()) == []
+
+
+def _without(package):
+    from importlib.util import find_spec
+
+    return lambda name, *rest: None if name == package else find_spec(name, *rest)
+
+
+def test_a_benchmark_of_few_rows_is_refused_from_one_sample(own, tmp_path):
+    few = str(own / "few.yaml")
+    with pytest.raises(UserError, match=r"only 30 rows.* by ±17 points: --samples 16 .*--small"):
+        benchmark("tiny", [few], output=str(tmp_path))
+    assert not (tmp_path / "eval").exists()
+    assert "n = 30 " in benchmark("tiny", [few], small=True, output=str(tmp_path))[1]
+    assert "n = 30 × 2" in benchmark("tiny", [few], samples=2, output=str(tmp_path))[1]
+
+
+def test_stock_data_out_of_reach_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="'gsm8k' cannot be had .*connect to the hub once.* our own version of it"):
+        benchmark("tiny", ["lm-eval:gsm8k"], output=str(tmp_path))
+
+
+def test_a_broken_yaml_is_one_sentence(own, tmp_path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text((own / "mine.yaml").read_text().replace("doc_to_text: question", 'doc_to_text: "{% if %}"'))
+    with pytest.raises(UserError, match="lm-eval cannot load the task 'broken'.*mend it"):
+        benchmark("tiny", [str(broken)], output=str(tmp_path))
+
+
+def test_a_bare_name_is_ours_and_a_prefix_forces_the_stock_one():
+    ours, forced, stock, group = find(["gsm8k", "lm-eval:gsm8k", "hellaswag", "lm-eval:mmlu"])
+    assert (ours.kind, forced.kind, stock.kind, group.kind) == ("ours", "yaml", "yaml", "index")
+    assert Path(forced.spec).name == "gsm8k.yaml" and Path(stock.spec).name == "hellaswag.yaml"
+
+
+@pytest.mark.slow
+def test_the_names_read_from_the_text_are_those_of_lm_evals_index():
+    from lm_eval.tasks import TaskManager
+
+    manager, names = TaskManager(), stock_names()
+    assert set(manager.all_tasks) <= set(names)
+    for name, file in names.items():
+        if file and name in manager.all_subtasks:
+            assert file == str(manager.task_index[name].yaml_path), name
