@@ -58,14 +58,14 @@ POWERS = {"square": 2, "squared": 2, "sq": 2, "cu": 3, "cubic": 3, "cubed": 3}
 # Words that are no unit: beside them stands a value that is denied or hedged, bounded, or another one than it seems.
 _DENIALS = (
     "about above allegedly almost apparently approx approximate approximately aren arguably around assume assuming "
-    "barely believe below but can cannot cant could couldn depending disputed double doubt doubtful doubtfully "
-    "either else estimated exceeds except false fewer guess guessed guessing half hardly hope hopefully if "
-    "impossible inaccurate incorrect incorrectly instead ish isn isnt least less likely may maybe might most near "
-    "nearly neither never no none nonsense nope nor not off or otherwise over perhaps plausible plausibly possible "
-    "possibly presumably probable probably questionable rather reject rejected roughly seem seemingly seems should "
-    "shouldn so-called speculative suppose supposedly suspect tentative tentatively than think thrice triple twice "
-    "uncertain unclear under unknown unless unlike unlikely unsure until unverified wait wasn without would wouldn "
-    "wrong wrongly"
+    "barely believe below but can cannot cant check could couldn depending disputed double doubt doubtful "
+    "doubtfully either else estimated exceeds except false fewer guess guessed guessing half hardly hope hopefully "
+    "if impossible inaccurate incorrect incorrectly instead ish isn isnt least less let likely may maybe might most "
+    "near nearly need neither never no none nonsense nope nor not off or otherwise over perhaps plausible plausibly "
+    "possible possibly presumably probable probably questionable rather reject rejected roughly say see seem "
+    "seemingly seems should shouldn so-called speculative suppose supposedly suspect tentative tentatively testing "
+    "than think thrice triple try trying twice uncertain unclear under unknown unless unlike unlikely unsure until "
+    "unverified wait want wasn when whenever where without would wouldn wrong wrongly"
 )
 DENIALS = frozenset(_DENIALS.split())
 _STOP_WORDS = (

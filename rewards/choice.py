@@ -15,7 +15,7 @@ _LETTER_AND_TEXT = re.compile(r"[\s*(\[]*([A-Za-z])\s*[).:\]]+[\s*]*(.+)", re.DO
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{([^{}]*)\}")
 
 
-@reward(reads=["choices", "answer"], range=(0, 1), version="1", sees="answer")
+@reward(reads=["choices", "answer"], range=(0, 1), version="2", sees="answer")
 def choice_answer(response, row):
     r"""1 when the answer region names exactly the right option, by its letter, its text, or both; else 0.
 
@@ -56,13 +56,12 @@ def chosen(answer: str, texts: list[str]) -> int | None:
     if match := _LETTER.fullmatch(answer):
         index = string.ascii_uppercase.find(match[1].upper())
         return index if index < len(texts) else None
-    plain = normal(answer.strip("*$ ."), ignore_case=True)
-    for form in (plain, normal(answer, ignore_case=True)):
-        if form in texts:
-            return texts.index(form)
+    for form in (answer, answer.strip("*$ ").removesuffix(".")):  # never a leading point: .5 is not 5
+        if (said := normal(form, ignore_case=True)) in texts:
+            return texts.index(said)
     if match := _LETTER_AND_TEXT.fullmatch(answer):
         index = string.ascii_uppercase.find(match[1].upper())
-        said = normal(match[2].strip("* ."), ignore_case=True)
-        if index < len(texts) and said in (texts[index], texts[index].rstrip(".")):
+        said = normal(match[2].strip("* ").removesuffix("."), ignore_case=True)
+        if index < len(texts) and said == texts[index].removesuffix("."):
             return index
     return None

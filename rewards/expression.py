@@ -19,7 +19,7 @@ class Malformed(ValueError):
     """The text is no expression that we evaluate; the message says why."""
 
 
-@reward(reads=["numbers", "target"], range=(0, 1), version="1", sees="answer")
+@reward(reads=["numbers", "target"], range=(0, 1), version="2", sees="answer")
 def expression_answer(response, row, *, exactly_once: bool = False, operators: str = "+-*/"):
     """1 when the answer region is one expression equal to row["target"] built from row["numbers"]; else 0.
 
@@ -30,7 +30,7 @@ def expression_answer(response, row, *, exactly_once: bool = False, operators: s
     numbers or target are no whole numbers. Source: the Countdown game as posed by TinyZero (Pan et al. 2025).
     """
     try:
-        given, target = Counter(int(number) for number in row["numbers"]), int(row["target"])
+        given, target = Counter(map(_whole, row["numbers"])), _whole(row["target"])
     except (TypeError, ValueError) as error:
         return Score(None, f"the row's numbers or target are no whole numbers: {error}")
     if response.answer is None:
@@ -43,6 +43,13 @@ def expression_answer(response, row, *, exactly_once: bool = False, operators: s
     if used - given or (exactly_once and used != given):
         return Score(0.0, "uses other numbers than the given ones")
     return Score(float(value == target), f"makes {value}" if value.denominator == 1 else "makes a fraction")
+
+
+def _whole(value) -> int:
+    number = Fraction(str(value))
+    if number.denominator != 1:
+        raise ValueError(f"{value!r} is none")
+    return int(number)
 
 
 def evaluate(text: str, operators: str = "+-*/", target: int | None = None) -> tuple[Fraction, list[int]]:

@@ -15,7 +15,7 @@ _NUMBER = re.compile(
 )
 
 
-@reward(reads=["answer"], range=(0, 1), version="1", sees="answer")
+@reward(reads=["answer"], range=(0, 1), version="2", sees="answer")
 def numeric_answer(response, row, *, tolerance: float = 0.0):
     """1 when the answer region holds exactly one number, equal to row["answer"]; else 0.
 
@@ -30,7 +30,7 @@ def numeric_answer(response, row, *, tolerance: float = 0.0):
     got = parse_number(response.answer or "")
     if gold.denominator == 1 and "/" in (response.answer or ""):
         return Score(0.0, "a quotient that was not worked out")
-    return float(got is not None and abs(got - gold) <= Fraction(tolerance))
+    return float(got is not None and abs(got - gold) <= Fraction(str(tolerance)))
 
 
 def parse_number(text: str) -> Fraction | None:

@@ -1,8 +1,12 @@
 """reward_model: a sequence classifier scores how good the response is."""
 
+import asyncio
+import threading
 from functools import lru_cache
 
 from lab import Score, reward
+
+_TURN = threading.Lock()  # a forward pass whose deadline has passed cannot be stopped: the next one waits for it
 
 
 @reward(reads=["question"], range=(0, 1), version="1", seconds=600, concurrency=1, imports=["torch", "transformers"])
@@ -15,23 +19,30 @@ async def reward_model_score(
     Reads row["question"] and the text after the thinking. `model` is a folder or a hub id of a model for sequence
     classification: with one output its logit's logistic function, with several the softmax share of `label`. The pair
     is rendered by the tokenizer's chat template, or question and response as a text pair where it has none.
-    Loaded once a process, in the one worker of asynchronous rewards. A truncated or blank response, or one over
+    Loaded once a process, in the one worker of asynchronous rewards, and run in a thread, so that the judges beside it
+    go on. A truncated or blank response, or one over
     `max_tokens` with its question: 0. A model that cannot be loaded is an exception, hence unscorable.
     Source: Bradley-Terry reward models (Ouyang et al. 2022, arXiv:2203.02155).
     """
-    import torch
-
     text = (response.final or "").encode("utf-8", "replace").decode().strip()
     if not response.finished or not text:
         return Score(0.0, "truncated or blank")
-    tokenizer, classifier = load(model, revision, device)
-    ids = encode(tokenizer, str(row["question"]), text)
-    limit = min(max_tokens, getattr(classifier.config, "max_position_embeddings", None) or max_tokens)
-    if len(ids) > limit:
-        return Score(0.0, f"{len(ids)} tokens, allowed are {limit}")
-    with torch.no_grad():
-        logits_L = classifier(torch.tensor([ids], device=device)).logits[0].float()  # L labels
-    return float(logits_L.sigmoid()[0] if len(logits_L) == 1 else logits_L.softmax(-1)[label])
+    return await asyncio.to_thread(
+        _probability, str(row["question"]), text, (model, revision, device), label, max_tokens
+    )
+
+
+def _probability(question: str, text: str, source: tuple[str, str, str], label: int, max_tokens: int) -> float | Score:
+    import torch
+
+    with _TURN, torch.no_grad():
+        tokenizer, classifier = load(*source)
+        ids = encode(tokenizer, question, text)
+        limit = min(max_tokens, getattr(classifier.config, "max_position_embeddings", None) or max_tokens)
+        if len(ids) > limit:
+            return Score(0.0, f"{len(ids)} tokens, allowed are {limit}")
+        logits_L = classifier(torch.tensor([ids], device=source[2])).logits[0].float()  # L labels
+        return float(logits_L.sigmoid()[0] if len(logits_L) == 1 else logits_L.softmax(-1)[label])
 
 
 def encode(tokenizer, question: str, text: str) -> list[int]:

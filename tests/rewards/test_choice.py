@@ -31,6 +31,11 @@ def test_wrong(text):
     assert score(text) == 0
 
 
+def test_a_point_before_a_number_is_no_punctuation():
+    assert score(".5", "A", ["5", "0.5"]) == score("A) .5", "A", ["5", "7"]) == 0
+    assert score(".5.", "B", ["5", ".5"]) == score("5.", "A", ["5", "7"]) == score("A) 5.", "A", ["5", "7"]) == 1
+
+
 def test_a_row_that_does_not_hold_together_is_unscorable():
     assert score("B", gold="Berlin") is None
     assert score("B", gold="E") is None

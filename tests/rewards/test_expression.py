@@ -56,6 +56,8 @@ def test_each_number_as_often_as_given():
 def test_a_bad_row_is_unscorable():
     assert score("1", {"numbers": "x", "target": 1}) is None
     assert score("1", {"numbers": [1], "target": None}) is None
+    assert score("2*3", {"numbers": [2.5, 3], "target": 6}) is None
+    assert score("2*3", {"numbers": ["2", 3.0], "target": "6"}) == 1
 
 
 def test_values_are_exact_and_bounded():

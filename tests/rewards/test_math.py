@@ -100,5 +100,36 @@ def test_regions(region):
     assert score(text.get(region, "1/2"), "0.5", region=region, finished=False) == 0
 
 
+COMMITTED = [
+    r"\boxed{42}. I hope this helps!", r"My guess was 41, but it is \boxed{42}.", r"$x=\boxed{42}$", r"$\boxed{42}$ cm",
+    r"\boxed{42}\n\nThe answer is 42.", r"**\boxed{42}**", r"- \boxed{42}", r"(\boxed{42})", r"\boxed{42}</answer>",
+    r"In either case we get \boxed{42}.", r"x = 3 is impossible, which leaves \boxed{42}.", r"\boxed{42}^\circ",
+    "The answer is 42.", "**Answer: 42**", "So, $x = 42$.", "#### 42", r"<think>\boxed{43}</think>\boxed{42}",
+]  # fmt: skip
+NOT_COMMITTED = [
+    r"The answer is not \boxed{42}.", r"It isn't \boxed{42}", r"\boxed{42}? No.", r"\boxed{42} would be wrong.",
+    r"I doubt that it is \boxed{42}.", r"It is impossible that it is \boxed{42}", r"The wrong answer is \boxed{42}.",
+    r"\boxed{42} Actually, scratch that: 43.", r"\boxed{42}. Wait, the answer is 43.", r"\boxed{42}. The answer is 43.",
+    r"\boxed{42}^2", r"-\boxed{42}", r"2\cdot\boxed{42}", r"\sqrt{\boxed{42}}", r"\frac{\boxed{42}}{2}", r"1\boxed{42}",
+    r"\boxed{42}+1", r"\boxed{42}7", r"\boxed{42}.5", r"\boxed{42},000", r"x<\boxed{42}", r"x \geq \boxed{42}",
+    r"\boxed{42} < x", r"\boxed{42}i", r"\boxed{42}\pi", r"\boxed{42} \text{ or } 43", r"either 41 or \boxed{42}",
+    r"x=\pm \boxed{42}", r"\boxed{42}/5", r"\boxed{42} : 5", r"(\boxed{42}, 3)", r"\boxed{42} or \boxed{43}",
+    r"First \boxed{43}. Wait, no. \boxed{42}", r"<think>\boxed{42}</think>\boxed{43}", r"<think>\boxed{42}",
+    r"\boxed{42", r"\boxed{4}\boxed{2}", r"\boxed{\text{not }42}", "The answer is 41 or 42.", "The answer could be 42.",
+    "Let x = 42.", "He said the answer is 42.", "The answer is 43.\nThe answer is 42.",
+    "If n is even, the answer is 42.", "#### 41\n#### 42",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", COMMITTED)
+def test_the_words_around_a_committed_answer(text):
+    assert score(text) == 1
+
+
+@pytest.mark.parametrize("text", NOT_COMMITTED)
+def test_what_takes_an_answer_back_or_makes_it_a_part(text):
+    assert score(text) == 0
+
+
 def test_a_blank_gold_is_unscorable():
     assert score("42", " ") is None

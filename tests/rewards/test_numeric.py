@@ -30,4 +30,6 @@ def test_wrong(text):
 def test_tolerance_and_bad_gold():
     assert score("3.14", "3.1416", tolerance=0.01) == 1
     assert score("3.14", "3.1416", tolerance=0.001) == 0
+    assert score("1.3", "1", tolerance=0.3) == score("0.7", "1", tolerance=0.3) == 1
+    assert score("1.3000001", "1", tolerance=0.3) == 0
     assert score("3", "three") is None

@@ -1,8 +1,11 @@
 import asyncio
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from lab import Response
+from rewards import reward_model
 from rewards.reward_model import load, reward_model_score
 
 ROW = {"question": "what is two and two"}
@@ -61,6 +64,29 @@ def test_odd_responses_score_lowest_or_plainly(folder):
         assert score(folder[0], text) == 0
     assert score(folder[0], "four", finished=False) == 0
     assert 0 <= score(folder[0], "\x00 \ud800") <= 1
+
+
+def test_other_calls_go_on_while_it_computes(monkeypatch):
+    import torch
+
+    others_ran, waited = threading.Event(), []
+
+    def classifier(ids):
+        waited.append(others_ran.wait(20))
+        return SimpleNamespace(logits=torch.zeros(1, 1))
+
+    classifier.config = SimpleNamespace()
+    monkeypatch.setattr(reward_model, "load", lambda *source: (None, classifier))
+    monkeypatch.setattr(reward_model, "encode", lambda *texts: [1, 2])
+
+    async def together():
+        scored = asyncio.create_task(reward_model_score(model="m").score(Response("four"), ROW))
+        while not scored.done() and not waited:
+            await asyncio.sleep(0.01)
+            others_ran.set()
+        return await scored
+
+    assert asyncio.run(together()) == 0.5 and waited == [True]
 
 
 def test_a_missing_model_says_so():

@@ -1,0 +1,144 @@
+"""Which answer a response commits to: its one box, its answer tag, or its statement; none where it takes that back."""
+
+import re
+
+from lab.response import region_contents
+
+MAX_SPELLINGS = 3  # of one answer in several boxes
+MAX_INTEGER = 50_000  # characters of a plain integer, which is compared as text
+
+_WRAPPERS = re.compile(
+    r"\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\(?:boxed|fbox)\s*\{(.*)\}|<answer>(.*)</answer>|\\displaystyle(.*)",
+    re.DOTALL,
+)
+_STATED = re.compile(
+    r"(?P<before>.*?)\b(?:the\s+)?(?:(?:final|correct)\s+)?answer(?:\s+is\s*:?|\s*[:=])\s*(?P<answer>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_CONCLUDED = re.compile(
+    r"(?:so|thus|hence|therefore|finally),?\s+(\$[^$]+\$|\\\([^$]+\\\))\.?", re.IGNORECASE
+)  # So, $x = 42$.
+_LABEL = re.compile(r"(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\s*:?", re.IGNORECASE)
+_LABELS = re.compile(r"answer(?:\s+is|\s*[:=])", re.IGNORECASE)
+_DOUBLED = re.compile(r"final answer:\s*(?=the final answer is)", re.IGNORECASE)
+_HOPE = re.compile(r"\.?\s*I hope it is correct\.?$", re.IGNORECASE)
+_DOUBT = re.compile(
+    r"\b(?:not|no|if|unless|whether|doubt|would|wrong|might|maybe|perhaps|could|says?|said|claim(?:s|ed)|thinks|thought)\b"
+    r"|n['\u2019]t\b|\?",
+    re.IGNORECASE,
+)
+_DENIED_BEFORE = re.compile(
+    r"(?:\b(?:not|cannot|never|neither|nor|instead\s+of|rather\s+than|other\s+than|anything\s+but|unlike)|n['\u2019]t"
+    r"|\u2260|\\neq?)\s*(?:be\s+|equal\s+to\s+)?[\s$*(\\\[]*$",
+    re.IGNORECASE,
+)
+_DENIED_AFTER = re.compile(
+    r"[\s$*)\\\].,]*(?:(?:is|was|(?:would|must|may|might|could) be) (?:wrong|incorrect|false|not)\b"
+    r"|or\s|\\?text\s?\{\s?or\b|\?)",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?:]\s|\n")
+_DOUBTED = re.compile(  # in the box's sentence
+    r"\b(?:I doubt|doubtful|(?:wrong|incorrect) (?:answer|result|value)|(?:impossible|unlikely) that)\b"
+    r"|\beither [^.]{1,40}\bor[\s$(\\]*$",
+    re.IGNORECASE,
+)
+_TAKEN_BACK = re.compile(
+    r"\b(?:wait\b|scratch that|on second thought|correction:|actually,? (?:no|scratch|that|it)\b"
+    r"|(?:this|that|it|which)(?: is| was|['\u2019]s) (?:wrong|incorrect|not right|a mistake))",
+    re.IGNORECASE,
+)
+_OTHER_ANSWER = re.compile(r"\banswer (?:is|should be|=)[\s:*]*(?=[-\\$\d])([^\n]{1,200})", re.IGNORECASE)
+# A box that is only a part of a formula: -\boxed{4}, x < \boxed{4}, \boxed{4}^2, \frac{\boxed{4}}{2}, \boxed{4},5
+_PART_BEFORE = re.compile(
+    r"(?:\d|-|(?:[+/^]|(?<!_)_)\s*|(?<![</])\b[A-Za-z]\s*[<>]\s*"
+    r"|\\(?:pm|mp|cdot|times|div|leq?|geq?|lt|gt|sqrt(?:\[\d+\])?|[dt]?frac|log|ln|sin|cos|tan)\b\s*\{?)$"
+)
+_PART_AFTER = re.compile(
+    r"\d|[A-Za-z](?![A-Za-z])|[,.]\d|\s*\^(?!\s*\{?\s*\\circ)|_(?!_)"
+    r"|[ ]*[-+*/:<>][ ]*(?:\d|[a-z](?![a-z|>])|\\(?:frac|sqrt|pi)\b)"
+    r"|\s*\\(?:pi|cdot|times|div|pm|mp|sqrt|[dt]?frac|leq?|geq?|neq?|lt|gt)\b"
+)
+
+
+def committed(response) -> tuple[list[str], str]:
+    """The one answer of a response (its spellings, where it stands there twice), or none and the reason."""
+    answers = response.answers[: MAX_SPELLINGS + 1]
+    if response.region != "boxed":
+        if any(map(_denied, answers)):
+            return [], "denied"
+        answers = list(dict.fromkeys(inner for text in answers for inner in _inside(text)))
+    if not answers:
+        return [], "no answer" if response.finished else "truncated"
+    if len(answers) > MAX_SPELLINGS:
+        return [], "several answers"
+    answers = list(map(bare, answers))
+    return (answers, "") if all(answers) else ([], "no answer")
+
+
+def _inside(text: str) -> list[str]:
+    """What a region of free text commits to: its boxes, else its answer tags, else its statement."""
+    return region_contents(text, "boxed") or region_contents(text, "<answer>") or [_stated(text)]
+
+
+def _stated(text: str) -> str:
+    """The answer in a text without a box: all of it, or its last line where that states it ("The answer is 42.")."""
+    text = _DOUBLED.sub("", text[-MAX_INTEGER:])
+    lines = [line.replace("**", "").strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    if lines[-1].startswith("####"):
+        return lines[-1][4:] if text.count("####") == 1 else text
+    if len(_LABELS.findall(text)) > 1:
+        return text
+    if len(lines) > 1 and _LABEL.fullmatch(lines[-2].strip("# ")):
+        return lines[-1]
+    sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z])", _HOPE.sub("", lines[-1]))[-1]
+    if concluded := _CONCLUDED.fullmatch(sentence):
+        return concluded[1]
+    stated = _STATED.fullmatch(sentence)
+    return stated["answer"] if stated and not _DOUBT.search(stated["before"]) else text
+
+
+def _denied(text: str) -> bool:
+    """Whether the words around the last box take it back or make it a part: "not \\boxed{42}", "-\\boxed{42}"."""
+    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    if start < 0 or not (inside := region_contents(text[start:], "boxed")):
+        return False
+    end = text.index("}", text.index(inside[0], start) + len(inside[0])) + 1
+    before, after = text[max(0, start - 100) : start], text[end : end + 1_000]
+    if _DENIED_BEFORE.search(before[-60:]) or _DENIED_AFTER.match(after) or _TAKEN_BACK.search(after):
+        return True
+    if _PART_BEFORE.search(before) or _PART_AFTER.match(after) or (before.endswith("(") and after[:1] == ","):
+        return True
+    others = (bare(match[1]) for match in _OTHER_ANSWER.finditer(after))
+    return bool(_DOUBTED.search(_SENTENCE_END.split(before)[-1])) or any(bare(inside[0]) not in o for o in others)
+
+
+def bare(text: str) -> str:
+    """`text` without what merely encloses an answer: white space, $…$, a box, bold, a final full stop."""
+    text = text.strip()
+    for _ in range(4):
+        before = text
+        text = re.sub(r"(?<=[^.\\])\.$|(?<!\\)\\$", "", text).strip() if len(text) <= MAX_INTEGER + 10 else text
+        if match := _WRAPPERS.fullmatch(text) if text[:1] in "\\*<" else None:
+            inner = next(group for group in match.groups() if group is not None).strip()
+            if "boxed" not in text or _balanced(inner):
+                text = inner
+        dollars = len(re.findall(r"(?<!\\)\$", text)) if "$" in text else 0
+        if dollars and dollars % 2 == 0:
+            text = re.sub(r"(?<!\\)\$", " ", text).strip()
+        elif dollars == 1 and re.match(r"(?:-|US)?\$", text):
+            text = text.replace("$", "\\$")
+        if text == before:
+            break
+    return text
+
+
+def _balanced(text: str) -> bool:
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", text):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    return depth == 0
