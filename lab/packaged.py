@@ -143,29 +143,39 @@ def build_tiny(folder: Path) -> None:
     """A byte-level Llama of 1.8 M parameters, untrained: the same weights for everyone."""
     import numpy
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = _byte_tokenizer()
-    special = {key: getattr(tokenizer, key) for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=192,
-        intermediate_size=512,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=tokenizer.model_max_length,
-        tie_word_embeddings=True,
-        **special,
+    model = small_llama(
+        tokenizer, hidden=192, intermediate=512, layers=4, heads=4, positions=tokenizer.model_max_length
     )
-    model = LlamaForCausalLM(config)
     # numpy promises this old generator's stream for ever; torch's own depends on its version and the processor.
     random = numpy.random.RandomState(0)
     with torch.no_grad():
         for _, weights in sorted(model.named_parameters()):
             if weights.dim() > 1:  # the others are the norms, which start at one
-                weights.copy_(torch.from_numpy(random.standard_normal(tuple(weights.shape)) * config.initializer_range))
+                weights.copy_(
+                    torch.from_numpy(random.standard_normal(tuple(weights.shape)) * model.config.initializer_range)
+                )
     _save(model, tokenizer, folder)
+
+
+def small_llama(tokenizer, hidden: int, intermediate: int, layers: int, heads: int, positions: int):
+    """A Llama of these sizes for the tokenizer's vocabulary, with random weights."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    special = {key: getattr(tokenizer, key) for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=positions,
+        tie_word_embeddings=True,
+        **special,
+    )
+    return LlamaForCausalLM(config)
 
 
 def _byte_tokenizer():

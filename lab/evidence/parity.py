@@ -250,16 +250,6 @@ def _encoded(renderer: Renderer, text: str) -> list[int]:
 
 def _stand_in(tokenizer):
     """A model with this tokenizer's vocabulary and next to no weights, where a library insists on a model."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from lab.packaged import small_llama
 
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=8,
-        intermediate_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        max_position_embeddings=1_000_000,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return LlamaForCausalLM(config)
+    return small_llama(tokenizer, hidden=8, intermediate=8, layers=1, heads=1, positions=1_000_000)

@@ -8,16 +8,13 @@ import selectors
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.sandbox import wire
 from lab.sandbox.exchange import Inputs, Outputs, SandboxError, outputs, parse_answers
+from lab.sandbox.helper import Helper, request
 from lab.sandbox.limits import Limits
 
 SERVER = Path(__file__).with_name("server.py")
@@ -41,7 +38,7 @@ def sealed(content: bytes) -> int:
     return descriptor
 
 
-def _stop(owner: int, control: socket.socket, process: subprocess.Popen) -> None:
+def _stop(owner: int, process: subprocess.Popen, control: socket.socket) -> None:
     control.close()  # which the server sees, and ends
     if os.getpid() != owner:  # a forked copy of us: the server is not ours to end
         return
@@ -52,7 +49,7 @@ def _stop(owner: int, control: socket.socket, process: subprocess.Popen) -> None
         process.wait()
 
 
-class ForkServer:
+class ForkServer(Helper):
     """One fork server, started at the first run. One run at a time: for more, use more processes.
 
     limits: what each run may use. preload: packages that the server imports once, so that programs find them at no cost
@@ -60,42 +57,23 @@ class ForkServer:
     """
 
     def __init__(self, limits: Limits | None = None, preload: Sequence[str] = (), confined: bool = True):
-        self.limits = limits or Limits()
+        super().__init__(limits)
         self.preload = tuple(preload)
         self.confined = confined
         self.landlock_abi = 0
-        self._lock = threading.Lock()
-        self._owner = 0  # the process that started the server; a fork of it starts its own
-        self._finalizer = None
 
     @property
     def tier(self) -> str:
         return "A" if self.confined else "D"
 
-    def __enter__(self) -> "ForkServer":
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._finalizer:
-            self._finalizer()
-        self._owner, self._finalizer = 0, None
-
     def _start(self) -> None:
-        self.close()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the server is lost
         with theirs:
-            self._process = subprocess.Popen(
-                # -S: no site-packages and none of their start-up hooks; -s: nor the user's.
-                [sys.executable, "-S", "-s", "-B", "-X", "utf8", str(SERVER), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], env=ENVIRONMENT, cwd="/", start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,
-            )  # fmt: skip
-        self._owner = os.getpid()
-        self._finalizer = weakref.finalize(self, _stop, self._owner, self._control, self._process)
+            # -S: no site-packages and none of their start-up hooks; -s: nor the user's.
+            command = [sys.executable, "-S", "-s", "-B", "-X", "utf8", str(SERVER), str(theirs.fileno())]
+            nowhere = dict.fromkeys(("stdin", "stdout"), subprocess.DEVNULL)
+            options = {"pass_fds": [theirs.fileno()], "env": ENVIRONMENT, "cwd": "/", **nowhere}
+            self._open(command, _stop, self._control, **options)
         path = [place for place in sys.path if os.path.isdir(place)] if self.preload else []
         start = {"limits": dataclasses.asdict(self.limits), "preload": self.preload, "path": path}
         self._send(json.dumps(start | {"confined": self.confined}).encode())
@@ -124,20 +102,16 @@ class ForkServer:
     def _lost(self) -> SandboxError:
         self._process.kill()
         self.close()
-        self._errors.seek(0)
-        last = self._errors.read()[-500:].decode(errors="replace").strip().splitlines()
-        return SandboxError(f"the sandbox's server ended or fell silent: {last[-1] if last else 'it said nothing'}")
+        return SandboxError(f"the sandbox's server ended or fell silent: {self._last_words()}")
 
     def run(self, program: str, inputs: Inputs) -> Outputs:
         """Runs `program` (Python source) on `inputs`.
 
         Raises SandboxError when the sandbox did not start; whatever the program does is in the outputs.
         """
-        calls = [{"args": wire.encode(list(c.args)), "kwargs": wire.encode(dict(c.kwargs))} for c in inputs.calls]
-        request = json.dumps({"program": program, "entry_point": inputs.entry_point, "calls": calls})
+        asked = json.dumps(request(program, inputs)).encode()
         with self._lock:
-            if self._owner != os.getpid() or self._process.poll() is not None:
-                self._start()
+            self._ensure_open()
             stdin = sealed(inputs.stdin.encode(errors="surrogatepass"))
             theirs, ours = [stdin], []
             for _ in ("stdout", "stderr", "answers"):
@@ -145,7 +119,7 @@ class ForkServer:
                 os.set_blocking(write, True)
                 ours.append(read)
                 theirs.append(write)
-            theirs.insert(3, sealed(request.encode()))
+            theirs.insert(3, sealed(asked))
             try:
                 try:
                     self._send(b"run", theirs)

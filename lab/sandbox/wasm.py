@@ -10,16 +10,13 @@ import os
 import select
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import UserError
-from lab.sandbox import wire
 from lab.sandbox.exchange import Inputs, Outputs, SandboxError, outputs, parse_answers
+from lab.sandbox.helper import Helper, request
 from lab.sandbox.limits import Limits
 
 WORKER = Path(__file__).with_name("wasm_worker.py")
@@ -34,7 +31,7 @@ def missing_packages() -> list[str]:
     return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
-class WasmWorker:
+class WasmWorker(Helper):
     """One worker process, started at the first run, with a fresh instance a run. One run at a time.
 
     limits: processor time and the clock end the worker, which the next run starts anew; memory is a MemoryError.
@@ -44,7 +41,7 @@ class WasmWorker:
     tier = "B"
 
     def __init__(self, limits: Limits | None = None, preload: Sequence[str] = ()):
-        self.limits = limits or Limits()
+        super().__init__(limits)
         if lacks := missing_packages():
             raise UserError(
                 f"The sandbox \"wasm\" needs {' and '.join(lacks)}: install with `pip install 'reasoning-lab[wasm]'`."
@@ -52,38 +49,17 @@ class WasmWorker:
         if preload or self.limits.scratch:
             what = f"preload {', '.join(preload)}" if preload else "give a scratch folder"
             raise UserError(f'The sandbox "wasm" cannot {what}: use "landlock", or a task that does without.')
-        self._lock = threading.Lock()
-        self._owner = 0  # the process that started the worker; a fork of it starts its own
-        self._finalizer = None
-
-    def __enter__(self) -> "WasmWorker":
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._finalizer:
-            self._finalizer()
-        self._owner, self._finalizer = 0, None
 
     def _start(self) -> None:
-        self.close()
         runtime, guest = (Path(*importlib.util.find_spec(name).submodule_search_locations) for name in PACKAGES)
         limits = json.dumps(dataclasses.asdict(self.limits))
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the worker is lost
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-B", "-X", "utf8", str(WORKER), str(guest / GUEST), limits],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True,
-            env={n: os.environ[n] for n in KEPT if n in os.environ} | {"PYTHONPATH": str(runtime.parent)},
-        )  # fmt: skip
-        self._owner, self._rest = os.getpid(), b""
-        self._finalizer = weakref.finalize(self, _stop, self._owner, self._process)
+        environment = {n: os.environ[n] for n in KEPT if n in os.environ} | {"PYTHONPATH": str(runtime.parent)}
+        command = [sys.executable, "-P", "-B", "-X", "utf8", str(WORKER), str(guest / GUEST), limits]
+        self._rest = b""
+        self._open(command, _stop, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         if self._next(time.monotonic() + START_S) != ("end", {}):
             self.close()
-            self._errors.seek(0)
-            last = self._errors.read()[-500:].decode(errors="replace").strip().splitlines()
-            raise SandboxError(f"the sandbox did not start: {last[-1] if last else 'it said nothing'}")
+            raise SandboxError(f"the sandbox did not start: {self._last_words()}")
 
     def _next(self, deadline: float) -> tuple[str, object] | None:
         """The worker's next message; None past the deadline, ("lost", None) where the worker has ended."""
@@ -104,14 +80,12 @@ class WasmWorker:
 
         Raises SandboxError when the sandbox did not start; whatever the program does is in the outputs.
         """
-        calls = [{"args": wire.encode(list(c.args)), "kwargs": wire.encode(dict(c.kwargs))} for c in inputs.calls]
-        request = {"program": program, "entry_point": inputs.entry_point, "calls": calls, "stdin": inputs.stdin}
+        asked = json.dumps(request(program, inputs) | {"stdin": inputs.stdin}).encode()
         with self._lock:
-            if self._owner != os.getpid() or self._process.poll() is not None:
-                self._start()
+            self._ensure_open()
             began = time.monotonic()
             try:
-                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.write(asked + b"\n")
                 self._process.stdin.flush()
             except OSError:
                 self.close()
