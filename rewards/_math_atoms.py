@@ -55,7 +55,8 @@ class Atoms:
             return word if word in ("and", "or") else ","
         if token.kind in ("text", "word") and str(token.value).strip(" ,").lower() in ("and", "or"):
             return str(token.value).strip(" ,").lower()
-        if str(token.value).strip(" ,") in ("for", "where", "with") and self.peek(2).value == "in":
+        conditional = str(token.value).strip(" ,") in ("for", "where", "with", "provided", "given")
+        if conditional and self.peek(2).value in ("in", "ne", "<", ">", "le", "ge"):
             return ","
         return {"vee": "or", "wedge": "and"}.get(token.value) if token.kind == "command" else None
 

@@ -1,5 +1,6 @@
 """Whether an answer's tree says the same as the gold's: like with like, and evaluated as far."""
 
+from rewards._math_forms import FAMILIES
 from rewards._math_scalars import NEEDED_POINTS, far_points, infinity, sample_points, scalars_equal
 from rewards._math_sets import FLIPPED, real_set, same
 from rewards._math_tree import Node, number
@@ -9,6 +10,7 @@ SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "ca
 COLLECTIONS = {"list", "set", "empty"}
 REALS = {"interval", "tuple", "bracket", "union", "intersection", "difference", "rel", "list", "field", "empty", "set"}
 MAX_ITEMS = 200
+NAMED_FUNCTIONS = {name for name, family in FAMILIES.items() if family} | {"binom", "gcd", "lcm"}
 C = Node("sym", data="C")
 POLAR = ["r", "theta"]
 
@@ -18,6 +20,8 @@ def equal(gold: Node, answer: Node) -> bool:
     gold, answer = _as_point(_any_integer(gold)), _as_point(_any_integer(answer))
     if answer.kind == "rel" and "~" in answer.data and not (gold.kind == "rel" and "~" in gold.data):
         return False  # a hedge
+    if not _has_relation(gold):
+        answer = _worked_out(_everywhere(answer))
     if gold.kind == answer.kind == "rel" and _relations_equal(gold, answer):
         return True
     gold_name, value = value_of(gold)
@@ -29,6 +33,21 @@ def equal(gold: Node, answer: Node) -> bool:
     if None not in (gold_name, name) and gold_name != name and not _interchangeable(gold_name, name, gold):
         return False
     return _equal(_expanded(gold), _expanded(answer))
+
+
+def _everywhere(node: Node) -> Node:
+    """A formula without the points at which it is undefined: `x + 1, x ≠ 2`."""
+    if node.kind != "list" or len(node.parts) != 2 or node.parts[1].kind != "rel" or node.parts[1].data != ("!=",):
+        return node
+    formula, excluded = node.parts[0], node.parts[1].parts[0]
+    return formula if excluded.kind == "sym" and excluded.data in symbols(value_of(formula)[1]) else node
+
+
+def _worked_out(node: Node) -> Node:
+    """The value of a true `\\sin 75° = (√6 + √2)/4`, which names the function that was to be worked out."""
+    if node.kind != "rel" or node.data != ("=",) or node.parts[0].data not in NAMED_FUNCTIONS:
+        return node
+    return node.parts[1] if scalars_equal(*node.parts[::-1]) or scalars_equal(*node.parts) else node
 
 
 def value_of(node: Node, indexed: bool = False) -> tuple[Node | None, Node]:

@@ -87,6 +87,8 @@ def _condition(node: Node) -> list[Piece]:
     """`x < 3`, `2 <= x < 5`, `x != 1`, `x in (1, 2)`: one variable alone on its side, constants on the others."""
     if node.data == ("in",):
         return _pieces(node.parts[1])
+    if node.parts[0].kind == "call" and node.parts[0].data == "abs" and node.parts[0].parts[0].kind == "sym":
+        return _absolute(*node.parts, node.data)
     names = [part.data for part in node.parts if part.kind == "sym"]
     if len(set(names)) != 1 or len(node.parts) > 3 or "~" in node.data:
         raise ValueError("no condition on one variable")
@@ -98,6 +100,16 @@ def _condition(node: Node) -> list[Piece]:
             raise ValueError("a relation between constants")
         result = _without(result, _without(ALL, _half(relation, _end(right))))
     return result
+
+
+def _absolute(size: Node, bound: Node, relations: tuple[str]) -> list[Piece]:
+    """`|x| < 3`: what lies between -3 and 3, and for > what lies outside."""
+    end, inside = _end(bound), relations[0] in ("<", "<=")
+    if relations[0] not in FLIPPED or relations[0] in ("=", "!=") or not 0 < end.value < INFINITY:
+        raise ValueError("no bound of an absolute value")
+    closed = (relations[0] == "<=") if inside else (relations[0] == ">")  # of the pieces between, kept or taken away
+    between = _between(End(-end.value), closed, end, closed)
+    return between if inside else _without(ALL, between)
 
 
 def _half(relation: str, end: End) -> list[Piece]:

@@ -12,6 +12,7 @@ _LABELLED = re.compile(  # \textbf{(B)}\ 12
     r"(?:\}(?:\s|~|\\[ ,;:!]|\\q?quad\b)*(\S.*)|([^{}\s][^{}]*)\})",
     re.DOTALL,
 )
+_TWICE = re.compile(r"(\d{1,2}|[A-Za-z]+) ?\((\d{1,2}|[A-Za-z]+)\)")
 _SECOND_OPTION = re.compile(r"[A-E]\)|\b(?:or|not|maybe)\b")
 _EXCEPT = re.compile(r"(?:all )?real numbers except (?:for )?(?:x = )?(\S{1,40})")
 _ORDINAL = re.compile(r"(?:the )?(\d{1,9}) ?(?:\^ ?)?\{? ?(st|nd|rd|th) ?\}?", re.IGNORECASE)
@@ -75,6 +76,14 @@ def meaning(text: str) -> str | None:
     if "except" in text and (match := _EXCEPT.fullmatch(unboxed(text))):
         return rf"\mathbb{{R}}\setminus\{{{match[1]}\}}"
     return _MEANING.get(words(text))
+
+
+def in_words_too(text: str) -> tuple[str, str] | None:
+    """The number and its word where a text gives both: "5 (five)", "five (5)"."""
+    match = _TWICE.fullmatch(unboxed(text)) if len(text) < 60 and text.rstrip("} ").endswith(")") else None
+    if not match or not any(part.lower() in _NUMBERS for part in match.groups()):
+        return None
+    return match[1], match[2]
 
 
 def unboxed(text: str) -> str:

@@ -8,7 +8,7 @@ from rewards._math_committed import MAX_INTEGER, bare, committed
 from rewards._math_quantities import same_quantity
 from rewards._math_tokens import Unreadable, tokens
 from rewards._math_units import DENIALS
-from rewards._math_words import labelled, meaning, point_in_time, same_time, words
+from rewards._math_words import in_words_too, labelled, meaning, point_in_time, same_time, words
 
 LETTERS = ("name", "word", "text")
 MAX_CHARACTERS = 2_000
@@ -61,6 +61,8 @@ def same(gold: str, answer: str) -> bool:
     if phrases[0] and phrases[0] == phrases[1]:
         return True
     meant = meaning(gold), meaning(answer)
+    if aside := in_words_too(answer):
+        return all(same(gold, spelling) for spelling in aside)
     if any(meant):
         return same(meant[0] or gold, meant[1] or answer)
     if (moment := point_in_time(answer)) and (gold_moment := point_in_time(gold)):
