@@ -1,6 +1,7 @@
 """Log-probabilities and entropies of tokens from hidden states, a few rows of logits at a time."""
 
 import torch
+from trl.trainer.utils import maybe_gather_lm_head_ctx
 
 ROWS = 128  # rows of logits at once: 25 MB for 49,152 words, which still lies in a large cache
 
@@ -29,6 +30,12 @@ class TokenLogProbs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad, grad_entropy):
+        weight, bias = ctx.saved_tensors[1:3]
+        with maybe_gather_lm_head_ctx(weight, bias):  # ZeRO-3 has taken them apart since the forward pass
+            return TokenLogProbs._gradients(ctx, grad, grad_entropy)
+
+    @staticmethod
+    def _gradients(ctx, grad, grad_entropy):
         hidden, weight, bias, targets, lse, entropy = ctx.saved_tensors
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grad_hidden = torch.zeros_like(hidden, dtype=torch.float32) if needs_hidden else None

@@ -6,10 +6,12 @@ metrics and checkpoints are TRL's. `tests/rollout/test_trl.py` fails when a TRL 
 """
 
 import logging
+from collections.abc import Callable
 from types import MethodType
 
 import torch
 from accelerate.utils import is_peft_model
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 from trl.trainer.utils import maybe_gather_lm_head_ctx
@@ -29,13 +31,16 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}  # of
 class SharedPrefixTrainer(GRPOTrainer):
     """A GRPOTrainer whose prompts are computed once per group. Takes GRPOTrainer's arguments.
 
-    `paths` says what computes "generation" and "update": "shared prefix", or "TRL: " and the reason.
+    `paths` says what computes "generation" and "update": "shared prefix", or "TRL: " and the reason. `ended`, where it
+    is set, is called at each step of generation with the dataset rows and the tokens of the answers that just ended.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.paths = {"generation": "shared prefix", "update": "shared prefix"}
         self._agreed = False
+        self.ended: Callable[[list[tuple[dict, list[int]]]], None] | None = None
+        self.answering: list[dict] = []  # the dataset's rows that are being answered
         self._silent: torch.Tensor | None = None  # rows of the present micro-batch that cannot change a weight
         if reason := _why_not(self):
             self._give_up(reason)
@@ -62,6 +67,10 @@ class SharedPrefixTrainer(GRPOTrainer):
 
     # ---- generation
 
+    def _generate_and_score_completions(self, inputs):
+        self.answering = inputs
+        return super()._generate_and_score_completions(inputs)
+
     def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
         arguments = (prompt_ids, images, multimodal_fields, num_generations, has_tool_images)
         self._check_agreement(prompt_ids)
@@ -73,6 +82,11 @@ class SharedPrefixTrainer(GRPOTrainer):
         order: dict[tuple, list[int]] = {}
         for row, ids in enumerate(prompt_ids):
             order.setdefault(tuple(ids), []).append(row)
+        rows = [row for rows in order.values() for row in rows]  # of the answers, in the order that they come in
+
+        def ended(answers: list[tuple[int, list[int]]]) -> None:
+            self.ended([(self.answering[rows[place]], ids) for place, ids in answers])
+
         with unwrap_model_for_generation(
             self.model_wrapped,
             self.accelerator,
@@ -87,13 +101,14 @@ class SharedPrefixTrainer(GRPOTrainer):
                     sampling,
                     self.eos_token_ids,
                     self.max_completion_length,
+                    ended=ended if self.ended else None,
                 )
             except NotCoveredError as error:
                 self._give_up(str(error), "generation")
         if not self.shares("generation"):
             return super()._generate_single_turn(*arguments)
         completion_ids: list = [None] * len(prompt_ids)
-        for row, ids in zip((row for rows in order.values() for row in rows), answers, strict=True):
+        for row, ids in zip(rows, answers, strict=True):
             completion_ids[row] = ids
         return completion_ids, None
 
@@ -117,7 +132,7 @@ class SharedPrefixTrainer(GRPOTrainer):
         with torch.no_grad():
             theirs, _, _ = super()._get_per_token_logps_and_entropies(self.model, ids, mask, length)
             ours, _, _ = self._get_per_token_logps_and_entropies(self.model, ids, mask, length)
-        difference = (ours - theirs).abs().max().item()
+        difference = self.accelerator.gather((ours - theirs).abs().max()).max().item()  # all decide alike
         if not difference <= TOLERANCE[torch.bfloat16 if self.args.bf16 else self.model.dtype]:
             self._give_up(f"it gives this model's log-probabilities with a difference of {difference:.2g}")
 
@@ -269,9 +284,9 @@ def _why_not(trainer: GRPOTrainer) -> str | None:
     """The reason why neither part can share prompts, known before training; None if both may."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     kind = model.config._attn_implementation
-    stage = getattr(trainer.accelerator.state.deepspeed_plugin, "zero_stage", 0) if trainer.is_deepspeed_enabled else 0
     reasons = {
-        "DeepSpeed ZeRO-3 gathers weights module by module": stage == 3,
+        # A batch beyond the window would be noticed by one process, amid a forward pass that all must go through.
+        "DeepSpeed ZeRO-3 with a sliding window": is_deepspeed_zero3_enabled() and _slides(model.config),
         "FSDP gathers weights module by module": trainer.is_fsdp_enabled,
         "the model takes images": trainer._is_vlm,
         f"the attention is {kind!r}, not 'sdpa'": kind != "sdpa",
@@ -293,5 +308,10 @@ def _why_not_generate(trainer: GRPOTrainer) -> str | None:
         "repetition_penalty is set": trainer.repetition_penalty not in (None, 1.0),
         "generation_kwargs are set": bool(args.generation_kwargs),
         "cache_implementation is set": args.cache_implementation is not None,
+        "ds3_gather_for_generation is false": is_deepspeed_zero3_enabled() and not args.ds3_gather_for_generation,
     }
     return next((reason for reason, applies in reasons.items() if applies), None)
+
+
+def _slides(config) -> bool:
+    return getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)

@@ -37,16 +37,33 @@ def test_two_processes_train_as_one_does(trained, preset):
     run = trained(preset)
     assert run.provenance["engine"] == ENGINES[preset]
     assert run.provenance["processes"] == 2
+    assert run.summary["stages"]["grpo"]["computed_by"]["update"] == "shared prefix"
     assert_same_training(run, trained("cpu1"))
 
 
 @pytest.mark.slow
-def test_shared_prefixes_change_nothing_on_two_processes(trained):
-    plain = trained("cpu2", "grpo.shared_prefix=false")
+@pytest.mark.parametrize("preset", ["cpu2", "cpu2_zero3"])
+def test_shared_prefixes_change_nothing_on_two_processes(trained, preset):
+    plain = trained(preset, "grpo.shared_prefix=false")
     assert plain.summary["stages"]["grpo"]["computed_by"]["update"].startswith("TRL")
-    run = trained("cpu2")
+    run = trained(preset)
     assert run.summary["stages"]["grpo"]["computed_by"]["update"] == "shared prefix"
     assert_same_training(run, plain)
+
+
+@pytest.mark.slow
+def test_answers_are_the_same_whether_weights_are_gathered_for_them_or_whole(accelerated, experiment, tmp_path):
+    """Real generation from shared prefixes, under DDP and under ZeRO-3, from the same weights."""
+    steps = []
+    for preset in ("cpu2", "cpu2_zero3"):
+        job = accelerated(preset, "grpo", experiment, f"output={tmp_path / preset}", "grpo.max_steps=1")
+        assert job.returncode == 0, job.stderr[-3000:]
+        (run,) = (tmp_path / preset).glob("*/*/")
+        computed_by = json.loads((run / "summary.json").read_text())["stages"]["grpo"]["computed_by"]
+        assert computed_by["generation"] == "shared prefix"
+        first = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
+        steps.append({name: first[name] for name in ("tokens", "num_tokens", "reward", "truncated")})
+    assert steps[0] == steps[1]
 
 
 @pytest.mark.slow
