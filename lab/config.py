@@ -49,6 +49,7 @@ class Grpo:
     shared_prefix: bool = True  # compute each prompt once for all its answers; false: plain TRL
     dynamic_sampling: int = 0  # rounds of other prompts in place of groups that all earn the same (DAPO); 0: off
     drop_solved: int = 0  # visits without spread after which a prompt rests, for as many epochs; 0: never
+    sync_gap: float = 0.15  # nats a token between vLLM's and the trainer's log-probabilities, above which the run stops
     unscorable_share: float = 0.05  # of the answers, above which the run stops and shows them
     reward_seconds: float = 2.5  # an answer's deadline in the scoring workers
     reward_budget: float = 60.0  # a batch's

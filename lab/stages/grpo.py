@@ -55,6 +55,11 @@ def grpo(
         peft_config=lora_config(experiment),
         callbacks=[Recorder("grpo", run, line)],
     )
+    if trainer.use_vllm:
+        from lab.rollout.vllm_sync import check_every_sync
+
+        first = renderer.prompt_ids(tasks[rows[0]["task"]].messages(rows[0]))
+        check_every_sync(trainer, first, experiment.grpo.sync_gap)
     pulse.note_generation(trainer, rows)
     trainer.ended = table.begin  # where TRL generates, nobody calls it
     fit(trainer, renderer.tokenizer, folder, run, stop, pulse)
