@@ -75,7 +75,7 @@ class PackedAttention(torch.autograd.Function):
             mask = layout.prompts.key_mask(query.dtype)
             to_prompt = _flash(layout.groups.spread(query), keys, values, scaling, mask=mask)
             own = _flash(*map(layout.answers.spread, (query, key, value)), scaling, causal=True)
-            out[n:], lse[n:] = _joined(*map(layout.groups.gather, to_prompt), *map(layout.answers.gather, own))
+            out[n:], lse[n:] = joined(*map(layout.groups.gather, to_prompt), *map(layout.answers.gather, own))
         ctx.save_for_backward(query, key, value, out, lse)
         ctx.layout, ctx.scaling = layout, scaling
         return out
@@ -116,6 +116,17 @@ def _flash(query, key, value, scaling, causal=False, mask=None):
     )
 
 
+def attend(query, key, value, scaling, mask=None):
+    """The same on any device, without gradients: mask (R, 1, 1, T) is added to the scores."""
+    if query.device.type == "cpu":
+        return _flash(query, key, value, scaling, mask=mask)
+    rows = query.unflatten(1, (key.shape[1], -1)).flatten(2, 3)  # (R, K, H / K × Q, D): the same keys for all of them
+    scores = (rows @ key.transpose(2, 3)).float() * scaling
+    scores = scores if mask is None else scores + mask
+    out, lse = scores.softmax(3).to(value.dtype) @ value, scores.logsumexp(3)
+    return out.view(*query.shape[:3], -1), lse.view(query.shape[:3])
+
+
 def _flash_backward(grad, query, key, value, out, lse, scaling, causal, mask) -> list[torch.Tensor]:
     return list(
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
@@ -124,11 +135,10 @@ def _flash_backward(grad, query, key, value, out, lse, scaling, causal, mask) ->
     )
 
 
-def _joined(out, lse, other, other_lse):
+def joined(out, lse, other, other_lse):
     """Two attentions of the same queries over disjoint keys, as one: (M, H, D) and (M, H) each."""
-    joint = torch.logaddexp(lse, other_lse)
-    out = out * (lse - joint).exp_().unsqueeze(-1)
-    return out.addcmul_(other, (other_lse - joint).exp_().unsqueeze(-1)), joint
+    share = (lse - other_lse).sigmoid_().unsqueeze(-1).to(out.dtype)
+    return torch.lerp(other, out, share), torch.logaddexp(lse, other_lse)
 
 
 def attend_by_rows(query, key, value, layout: Layout, scaling: float) -> torch.Tensor:

@@ -8,19 +8,20 @@ the next prompts take their places (continuous batching, Orca, Yu et al., OSDI 2
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import count
+from os.path import commonprefix
 
 import torch
 
-from lab.rollout.attention import PackedBatch
+from lab.rollout.attention import PackedBatch, attend, joined
 from lab.rollout.layout import Grid, Layout
 from lab.rollout.sampling import Sampling, draw
 from lab.rollout.weights import laid_out_for_decoding
 
 PREFILL_TOKENS = 8192  # prompt tokens that go through the model at once
 ROOM = 64  # tokens by which the answers' cache grows
+SHARED = 16  # tokens that all prompts begin with, from which on it pays to compute them once
 SHORT = 8  # tokens for which it does not pay to lay out the weights
 NO_MASK = torch.zeros(1, 1, 1, 1)  # four dimensions: transformers passes such a mask on, and builds none of its own
-TIME = (3, 2)  # the dimension of the stored keys (…, D, T), laid out for query @ keys, and of the values that is time
 
 Ended = list[tuple[int, list[int]]]
 
@@ -151,26 +152,27 @@ class Answers:
 
 def _prefill(model, prompts) -> tuple["Decoding", torch.Tensor]:
     """The prompts' keys and values, and the logits (P, V) of each answer's first token."""
+    shared = min(len(commonprefix(prompts)), min(map(len, prompts)) - 1)
+    shared = shared if shared >= SHARED and len(prompts) > 1 else 0
     caches, logits, batch = [], [], []
-    for prompt in [*prompts, None]:
-        if batch and (prompt is None or sum(map(len, batch)) + len(prompt) > PREFILL_TOKENS):
-            layout = Layout(batch, [], [], model.device)
-            prefill = Prefill(layout)
-            last = layout.prompts.lengths.cumsum(0) - 1
-            logits.append(_logits(model, layout.input_ids, layout.position_ids, prefill, logits_to_keep=last)[0])
+    for rest in [*(prompt[shared:] for prompt in prompts), None]:
+        if batch and (rest is None or sum(map(len, batch)) + len(rest) > PREFILL_TOKENS):
+            prefill = Prefill(prompts[0][:shared], batch, model.device)
+            layout = prefill.layout
+            first = _logits(model, layout.input_ids, layout.position_ids, prefill, logits_to_keep=prefill.last)
+            logits.append(first[0])
             caches.append(prefill.cache)
             batch = []
-        batch.append(prompt)
+        batch.append(rest)
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
-    cache = {layer: [_stacked([c[layer][i] for c in caches], TIME[i]) for i in (0, 1)] for layer in caches[0]}
+    cache = {layer: [_stacked([c[layer][i] for c in caches]) for i in (0, 1)] for layer in caches[0]}
     return Decoding(cache, lengths), torch.cat(logits)
 
 
-def _stacked(parts: list[torch.Tensor], time: int) -> torch.Tensor:
-    """Tensors that differ in their first dimension and in time → one, with zeros behind the shorter."""
-    width = max(part.shape[time] for part in parts)
-    missing = [(0, 0) * (3 - time) + (0, width - part.shape[time]) for part in parts]
-    return torch.cat([torch.nn.functional.pad(part, pad) for part, pad in zip(parts, missing, strict=True)])
+def _stacked(parts: list[torch.Tensor]) -> torch.Tensor:
+    """(P_i, K, T_i, D) → (sum of P_i, K, longest T_i, D), zeros behind the shorter."""
+    width = max(part.shape[2] for part in parts)
+    return torch.cat([torch.nn.functional.pad(part, (0, 0, 0, width - part.shape[2])) for part in parts])
 
 
 def _logits(model, input_ids, position_ids, shared_prefix, **kwargs) -> torch.Tensor:
@@ -186,29 +188,45 @@ def _logits(model, input_ids, position_ids, shared_prefix, **kwargs) -> torch.Te
 
 
 class Prefill(PackedBatch):
-    """A packed row of prompts whose keys (P, K, D, T) and values (P, K, T, D) are kept, by layer."""
+    """A packed row of prompts whose keys and values are kept: layer → (P, K, T, D) each.
 
-    def __init__(self, layout: Layout):
-        super().__init__(layout)
+    What they all begin with, a system text or worked examples, stands in it once: as a prompt to which the others'
+    rests are the answers. `last`: (P,) where each prompt ends in the row.
+    """
+
+    def __init__(self, shared: Sequence[int], rests: Sequence[Sequence[int]], device):
+        answers = [[*rest, 0] for rest in rests]  # a layout leaves out an answer's last token
+        super().__init__(
+            Layout([shared], answers, [0] * len(rests), device) if shared else Layout(rests, [], [], device)
+        )
+        self.rests = self.layout.answers if shared else self.layout.prompts
+        self.last = self.rests.begin + self.rests.lengths.cumsum(0) - 1
         self.cache: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def attend(self, layer, query, key, value, scaling):
-        keys, values = (self.layout.prompts.spread(x[0].transpose(0, 1)) for x in (key, value))
-        self.cache[layer] = keys.transpose(2, 3).contiguous(), values.contiguous()
+        self.cache[layer] = tuple(self._whole(x[0].transpose(0, 1)).contiguous() for x in (key, value))
         return super().attend(layer, query, key, value, scaling)
+
+    def _whole(self, packed: torch.Tensor) -> torch.Tensor:
+        """(N, K, D) → (P, K, T, D), each prompt's beginning before its rest."""
+        rests = self.rests.spread(packed)
+        if self.rests is self.layout.prompts:
+            return rests
+        return torch.cat([self.layout.prompts.spread(packed).expand(len(rests), -1, -1, -1), rests], dim=2)
 
 
 class Decoding:
     """The answers being written, B of them, and what they attend to: `model(..., shared_prefix=decoding)`.
 
     Attributes:
-        own: layer → the answers' keys (B, K, D, room) and values (B, K, room, D), of which the first `done` are
-            written; prompt_of: (B,) the prompt of each, ascending; begun: (B,) the first of `done` that is its own
-        mask: (B, 1, 1, T + n) -inf behind a prompt's end and, among the n first of `own`, before `begun`; or None
+        own: layer → the answers' keys and values (B, K, room, D), of which the first `done` are written
+        prompt_of: (B,) the prompt of each, ascending; begun: (B,) the first of `done` that is its own
+        prompt_mask: (P, 1, 1, T) -inf behind a prompt's end; own_mask: (B, 1, 1, done + 1) -inf before `begun`; None
+            where there is nothing to hide
     """
 
     def __init__(self, cache: dict[int, list[torch.Tensor]], lengths: torch.Tensor):
-        """cache: layer → keys (P, K, D, T) and values (P, K, T, D) of the prompts, of `lengths` (P,) tokens each."""
+        """cache: layer → keys and values (P, K, T, D) of the prompts, of `lengths` (P,) tokens each."""
         self.cache, self.lengths = cache, lengths
         self.own: dict[int, list[torch.Tensor]] = {}
         self.done = 0
@@ -223,36 +241,26 @@ class Decoding:
         counts = prompt_of.bincount(minlength=len(self.lengths))
         self.slots = Grid(counts.tolist(), 0, prompt_of.device)
         column = torch.arange(int(self.lengths.max()), device=prompt_of.device)
-        behind = column >= self.lengths[prompt_of, None]
-        column = torch.arange(int(self.begun.max()), device=prompt_of.device)
-        unseen = torch.cat([behind, column < self.begun[:, None]], dim=1)
-        mask = torch.zeros(unseen.shape, device=unseen.device).masked_fill_(unseen, float("-inf"))
-        self.mask = mask[:, None, None] if unseen.any() else None
+        self.prompt_mask = _hiding(column >= self.lengths[:, None])
 
     def keep(self, rows: torch.Tensor) -> "Decoding":
         """Drops all answers but `rows`, the prompts without any left, and what was written before any of them began."""
         begun = self.begun[rows]
         early = int(begun.min())
-        self.own = {
-            layer: [x.narrow(t, early, x.shape[t] - early)[rows] for x, t in zip(pair, TIME, strict=True)]
-            for layer, pair in self.own.items()
-        }
+        self.own = {layer: [x[rows, :, early:] for x in pair] for layer, pair in self.own.items()}
         self.done -= early
         used, prompt_of = self.prompt_of[rows].unique(return_inverse=True)
         if len(used) < len(self.lengths):
             self.lengths = self.lengths[used]
             longest = int(self.lengths.max())
-            self.cache = {
-                layer: [x.narrow(t, 0, longest)[used] for x, t in zip(pair, TIME, strict=True)]
-                for layer, pair in self.cache.items()
-            }
+            self.cache = {layer: [x[used, :, :longest] for x in pair] for layer, pair in self.cache.items()}
         self.begin(prompt_of, begun - early)
         return self
 
     def joined_by(self, other: "Decoding") -> "Decoding":
         """Takes in the answers of `other`, of which nothing is written yet."""
         self.cache = {
-            layer: [_stacked([mine, theirs], t) for mine, theirs, t in zip(pair, other.cache[layer], TIME, strict=True)]
+            layer: [_stacked(both) for both in zip(pair, other.cache[layer], strict=True)]
             for layer, pair in self.cache.items()
         }
         room = len(other.prompt_of)
@@ -266,6 +274,8 @@ class Decoding:
 
     def advance(self, model, tokens: torch.Tensor) -> torch.Tensor:
         """tokens (B,), the answers' newest → logits (B, V) of the next."""
+        column = torch.arange(self.done + 1, device=tokens.device)
+        self.own_mask = _hiding(column < self.begun[:, None])
         positions = self.lengths[self.prompt_of] + self.done - self.begun
         logits = _logits(model, tokens[:, None], positions[:, None], self)[:, 0]
         self.done += 1
@@ -273,31 +283,26 @@ class Decoding:
 
     def attend(self, layer: int, query, key, value, scaling: float) -> torch.Tensor:
         """query (B, H, 1, D), key and value (B, K, 1, D) of the newest tokens → (B, 1, H, D)."""
-        own_keys, own_values = self._remembered(layer, key, value)
-        keys, values = self.cache[layer]
-        width, slots, rows = keys.shape[3], self.slots, len(query)
-        queries = query.unflatten(1, (key.shape[1], -1)).squeeze(3) * scaling  # (B, K, H / K, D)
-        shared = slots.spread(queries).flatten(2, 3) @ keys  # (P, K, slots × H / K, T)
-        shared = slots.gather(shared.unflatten(2, (slots.width, -1)))
-        scores = torch.cat([shared, queries @ own_keys], dim=3)
-        if self.mask is not None:
-            scores[..., : self.mask.shape[3]] += self.mask
-        weights = scores.softmax(3, dtype=torch.float32).to(values.dtype)
-        shared = slots.spread(weights[..., :width]).flatten(2, 3) @ values
-        shared = slots.gather(shared.unflatten(2, (slots.width, -1)))
-        return (shared + weights[..., width:] @ own_values).reshape(rows, 1, query.shape[1], -1)
+        own = self._remembered(layer, key, value)
+        to_prompt = attend(self.slots.spread(query[:, :, 0]), *self.cache[layer], scaling, self.prompt_mask)
+        # the heads that read the same keys are the rows of one product
+        to_own = attend(query.unflatten(1, (key.shape[1], -1)).squeeze(3), *own, scaling, self.own_mask)
+        out, _ = joined(*map(self.slots.gather, to_prompt), *(x.flatten(1, 2) for x in to_own))
+        return out[:, None]
 
     def _remembered(self, layer: int, key, value) -> list[torch.Tensor]:
-        """Stores the newest keys and values; returns all of the answers' own so far, (B, K, D, n) and (B, K, n, D)."""
-        new = key.transpose(2, 3), value
-        stored = self.own.get(layer, [x.narrow(t, 0, 0) for x, t in zip(new, TIME, strict=True)])
-        if self.done == stored[1].shape[2]:
-            more = [
-                x.new_empty([ROOM if i == t else n for i, n in enumerate(x.shape)])
-                for x, t in zip(new, TIME, strict=True)
-            ]
-            stored = [torch.cat(pair, dim=t) for *pair, t in zip(stored, more, TIME, strict=True)]
+        """Stores the newest keys and values; returns all of the answers' own so far, (B, K, done + 1, D) each."""
+        stored = self.own.get(layer, [x[:, :, :0] for x in (key, value)])
+        if self.done == stored[0].shape[2]:
+            stored = [torch.cat([x, x.new_empty(*x.shape[:2], ROOM, x.shape[3])], dim=2) for x in stored]
         self.own[layer] = stored
-        for x, latest, t in zip(stored, new, TIME, strict=True):
-            x.narrow(t, self.done, 1).copy_(latest)
-        return [x.narrow(t, 0, self.done + 1) for x, t in zip(stored, TIME, strict=True)]
+        for x, latest in zip(stored, (key, value), strict=True):
+            x[:, :, self.done] = latest[:, :, 0]
+        return [x[:, :, : self.done + 1] for x in stored]
+
+
+def _hiding(hidden: torch.Tensor) -> torch.Tensor | None:
+    """(R, T) which keys a row must not see → what is added to its scores, (R, 1, 1, T); None where all are seen."""
+    if not hidden.any():
+        return None
+    return torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, float("-inf"))[:, None, None]
