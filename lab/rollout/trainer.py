@@ -79,6 +79,8 @@ class SharedPrefixTrainer(GRPOTrainer):
         sampling = Sampling(
             self.temperature, self.top_k or 0, self.top_p, self.min_p, greedy=not self.generation_config.do_sample
         )
+        # All answers of a generation batch are written together, and leave as they end: a step costs what the answers
+        # cost that are still there, in whatever order they stand, so that none would be better than this one.
         order: dict[tuple, list[int]] = {}
         for row, ids in enumerate(prompt_ids):
             order.setdefault(tuple(ids), []).append(row)

@@ -26,6 +26,7 @@ CASES = {
     "entropy_quantile": {"top_entropy_quantile": 0.3},
     "gradient_checkpointing": {"gradient_checkpointing": True},
     "lora": {"lora": True},
+    "lora_checkpointing": {"lora": True, "gradient_checkpointing": True},
     "lora_kl": {"lora": True, "beta": 0.1, "num_iterations": 2, "loss_type": "grpo"},
 }
 
@@ -77,10 +78,21 @@ def test_old_and_reference_log_probabilities_are_those_of_trl(make_trainer, batc
             assert (batch[name] - expected).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("loss_type", ["dapo", "grpo", "bnpo", "dr_grpo"])
-def test_rows_without_signal_are_left_out_and_change_nothing(loss_type, make_trainer, batches, gradient, monkeypatch):
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"loss_type": "dapo"},
+        {"loss_type": "dapo", "num_iterations": 2},
+        {"loss_type": "grpo", "num_iterations": 2},
+        {"loss_type": "grpo", "num_iterations": 2, "importance_sampling_level": "sequence"},
+        {"loss_type": "bnpo"},
+        {"loss_type": "dr_grpo", "num_iterations": 2},
+    ],
+    ids=lambda fields: "_".join(map(str, fields.values())),
+)
+def test_rows_without_signal_are_left_out_and_change_nothing(fields, make_trainer, batches, gradient, monkeypatch):
     torch.manual_seed(0)
-    ours, trl = (make_trainer(shared, loss_type=loss_type, num_iterations=2) for shared in (True, False))
+    ours, trl = (make_trainer(shared, **fields) for shared in (True, False))
     [batch] = batches(ours)
     trl.model.train()
     trl.current_gradient_accumulation_steps = 1

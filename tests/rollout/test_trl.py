@@ -24,6 +24,23 @@ PINNED = {
         "rows with advantage 0 are left out: does such a row still have gradient 0 where beta is 0 and no entropy "
         "counts, and is the old log-probability still `old_per_token_logps`?",
     ),
+    "GRPOTrainer._generate": (
+        "2a27fdf8f5e6f356",
+        "DynamicSampling gathers its result row by row: a list has an entry for each row, anything else is for all",
+    ),
+    "GRPOTrainer._calculate_rewards": (
+        "736ae29b083840b5",
+        "DynamicSampling reads the rewards of all processes from it, rank after rank",
+    ),
+    "GRPOTrainer._generate_and_score_completions": (
+        "1fa48922792dcd5c",
+        "DynamicSampling chooses the rows first and hands their answers and rewards to it; does it call `_generate` and "
+        "`_calculate_rewards` once each, and keep `_pending_extra_logs` a list a row?",
+    ),
+    "GRPOTrainer._save_checkpoint": (
+        "ec91bde123649111",
+        "DynamicSampling adds a file to the folder that it writes",
+    ),
     "add_fused_lm_head": (
         "422d009f04b66659",
         "lab.rollout.trainer.add_packed_log_probs does the same for a packed row: scaling, softcapping, precision",
@@ -42,6 +59,5 @@ def test_trl_is_as_it_was_when_we_replaced_it(name):
     digest = hashlib.sha256(inspect.getsource(found).encode()).hexdigest()[:16]
     pinned, look = PINNED[name]
     assert digest == pinned, (
-        f"TRL {trl.__version__} changed {name}: {look}. When lab/rollout/trainer.py and tests/rollout still hold, "
-        f"pin {digest}"
+        f"TRL {trl.__version__} changed {name}: {look}. When lab/rollout and tests/rollout still hold, pin {digest}"
     )
