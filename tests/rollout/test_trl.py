@@ -34,8 +34,8 @@ PINNED = {
     ),
     "GRPOTrainer._generate_and_score_completions": (
         "1fa48922792dcd5c",
-        "DynamicSampling chooses the rows first and hands their answers and rewards to it; does it call `_generate` and "
-        "`_calculate_rewards` once each, and keep `_pending_extra_logs` a list a row?",
+        "DynamicSampling chooses the rows first and hands their answers and rewards to it; does it call `_generate` "
+        "and `_calculate_rewards` once each, and keep `_pending_extra_logs` a list a row?",
     ),
     "GRPOTrainer._save_checkpoint": (
         "ec91bde123649111",
