@@ -52,7 +52,7 @@ def benchmark(
     notes: list[str] = []
     columns = columns if remote else [_prompted(column, names, notes) for column in columns]
     _quiet()
-    entries = benchmark_tasks.build(names, samples, limit, small, remote)
+    entries = benchmark_tasks.build(names, notes, samples, limit, small, remote)
     try:
         _check_sandbox(entries)
         folder = new_folder(Path(output).expanduser() / "eval")
@@ -229,11 +229,6 @@ def _conclude(
 
     reference = columns[0].name
     found = benchmark_numbers.lines(entries, results, reference)
-    notes += [
-        f"{entry.label} compares log-likelihoods, which have no samples: one pass"
-        for entry in entries
-        if entry.samples == 1 and max(e.samples for e in entries) > 1
-    ]
     summary = {
         "started": folder.name,
         "backend": backend,
@@ -254,7 +249,7 @@ def _conclude(
     (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
     shown = [benchmark_numbers.table(found, [column.name for column in columns], reference)]
     for entry in entries:
-        if entry.ours and entry.label in STOCK:
+        if entry.ours and entry.tasks[0].settings["lab_task"] in STOCK:  # by its name: not a file that is called alike
             for column in columns:
                 compared = compare(_answers(entry.tasks[0], results[column.name]["samples"]))
                 shown.append(f"{column.name}: {compared}" if len(columns) > 1 else str(compared))

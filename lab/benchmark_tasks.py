@@ -13,6 +13,8 @@ from lab.registry import load_task, task_names
 
 STOCK = "lm-eval:"  # before a name: lm-eval's own task, where ours has the same name
 SMALL = 100  # rows below which one sample a row says next to nothing
+CHOOSING = {"MajorityVoteFilter", "TakeKFilter"}  # filters that make one answer of several
+LOCAL = ("json", "csv", "parquet", "arrow", "text")  # data sets that are files, for which no hub is asked
 # A stock task's YAML names it, its groups and its tags at the beginning of a line.
 _NAMED = re.compile(rb"^[\"']?(task|group|tag)[\"']?:[ \t]*[\"']?([^\s\"'#\[\]{}]+)", re.MULTILINE)
 _TAGS = re.compile(rb"^[\"']?tag[\"']?:[ \t]*(?:\[([^\]]*)\]|\r?\n((?:[ \t]*-[^\n]*\n?)+))", re.MULTILINE)
@@ -86,11 +88,12 @@ def stock_names() -> dict[str, str]:
 
 
 def build(
-    names: Sequence[Name], samples: int = 1, limit: int | None = None, small: bool = False, remote: bool = False
+    names: Sequence[Name], notes: list[str], samples: int, limit: int | None, small: bool, remote: bool
 ) -> list[Entry]:
     """The tasks with their rows. Raises UserError for data that is out of reach and for what cannot be run.
 
-    samples: answers a row; tasks that compare log-likelihoods have none and stay at one pass.
+    samples: answers a row; `notes` gets a sentence for each task that stays as it is.
+    small: also tasks whose few rows say next to nothing from one sample each.
     remote: for an endpoint, which gives no log-likelihoods of the prompt.
     """
     entries = [
@@ -105,10 +108,17 @@ def build(
                 raise UserError(f"the task {task.task_name} comes twice, by {seen[task.task_name]} and {entry.label}")
             seen[task.task_name] = entry.label
             _check(entry, task, remote)
-            if samples > 1 and not entry.ours and task.OUTPUT_TYPE == "generate_until":
-                sample_each(task, samples, remote)
-        entry.samples = min(task.config.repeats or 1 for task in entry.tasks)
-        if entry.rows < SMALL and entry.samples == 1 and not small:
+        if entry.ours:
+            entry.samples = samples
+        elif samples > 1:
+            why_not = next(filter(None, map(unsampled, entry.tasks)), "")
+            if why_not:
+                notes.append(f"{entry.label} {why_not}")
+            else:
+                entry.samples = samples
+                for task in entry.tasks:
+                    sample_each(task, samples, remote)
+        if entry.rows < SMALL and not small and all((task.config.repeats or 1) == 1 for task in entry.tasks):
             raise UserError(_too_small(entry))
     return entries
 
@@ -129,15 +139,18 @@ def _stock(name: Name) -> Iterator[Entry]:
     from lm_eval.tasks import TaskManager
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    spec = name.spec
+    spec, config = name.spec, {}
     with _told(spec):
-        if name.kind == "index":
+        if name.kind == "yaml":
+            config = load_yaml(spec, resolve_func=False)
+            neighbours = str(Path(spec).parent) if "group" in config else None  # to which a group refers
+            manager = TaskManager(include_path=neighbours, include_defaults=False)
+        else:
             print(f"reading lm-eval's whole index of tasks for {spec}, which takes some 15 seconds", flush=True)
             manager = TaskManager()
-        else:  # a group refers to its neighbours
-            neighbours = str(Path(spec).parent) if "group" in load_yaml(spec, resolve_func=False) else None
-            manager = TaskManager(include_path=neighbours, include_defaults=False)
-        loaded = manager.load([spec])
+    path = str(config.get("dataset_path"))
+    with _told(spec, local=path in LOCAL or Path(path).is_dir()):
+        loaded = manager.load([config.get("group", spec)])
     group = next(iter(loaded["groups"].values()), None)
     if group is not None and group.has_aggregation:
         yield Entry(STOCK + group.name, list(loaded["tasks"].values()), group)
@@ -147,12 +160,12 @@ def _stock(name: Name) -> Iterator[Entry]:
 
 
 @contextmanager
-def _told(spec: str) -> Iterator[None]:
+def _told(spec: str, local: bool = True) -> Iterator[None]:
     """Whatever keeps a stock task from loading, in one sentence; a hub out of reach is asked once, not for a minute."""
     from lab.sources import _offline, _why_unreachable
 
     name = Path(spec).stem
-    why = _why_unreachable("openai/gsm8k")  # any that exists: does the hub answer at all?
+    why = "" if local else _why_unreachable("openai/gsm8k")  # any that exists: does the hub answer at all?
     try:
         with _offline(bool(why)):
             yield
@@ -208,14 +221,21 @@ def _too_small(entry: Entry) -> str:
 # ---- several samples of a stock task
 
 
+def unsampled(task) -> str:
+    """Why a stock task stays at one answer a row; empty where it need not."""
+    steps = {step.func.__name__ for ensemble in task._filters for step in ensemble.filters}
+    if task.OUTPUT_TYPE != "generate_until":
+        return "compares log-likelihoods, which have no samples: one pass"
+    if (task.config.repeats or 1) > 1 or steps & CHOOSING:
+        return "makes one answer of several samples by itself, and stays as it is"
+    return ""
+
+
 def sample_each(task, samples: int, remote: bool) -> None:
     """Has a stock task answer each row `samples` times at temperature 1 and score each answer by itself.
 
-    lm-eval's `repeats` alone would generate them and score the first. Tasks that repeat by themselves stay as they are.
+    lm-eval's `repeats` alone would generate them and score the first.
     """
-    steps = [step for ensemble in task._filters for step in ensemble.filters]
-    if (task.config.repeats or 1) > 1 or any(step.func.__name__ in CHOOSING for step in steps):
-        return
     from lm_eval.filters import build_filter_ensemble
 
     task.set_config("repeats", samples)
@@ -228,9 +248,6 @@ def sample_each(task, samples: int, remote: bool) -> None:
         kept = [step for step in ensemble.filters if step.func.__name__ != "TakeFirstFilter"]
         ensemble.filters = kept + keep
     task.process_results = _averaged(task.process_results, samples)
-
-
-CHOOSING = ("MajorityVoteFilter", "TakeKFilter")
 
 
 def _averaged(process_results, samples: int):

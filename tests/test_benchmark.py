@@ -45,6 +45,10 @@ def own(tmp_path_factory):
         if more is CHOICE:
             more = more + '\ndoc_to_target: \'{{["0", "5", "9"].index(answer) if answer in ["0", "5", "9"] else 0}}\''
         (folder / f"{name}.yaml").write_text(YAML.format(name=f"own_{name}", data=data, more=more))
+    (folder / "both.yaml").write_text(
+        "group: own_both\ntask: [own_mine, own_few]\n"
+        "aggregate_metric_list: [{metric: exact_match, weight_by_size: true, filter_list: [first]}]\n"
+    )
     return folder
 
 
@@ -183,6 +187,26 @@ def test_several_samples_have_pass_at_k_over_rows(half_trained, own, tmp_path):
     assert any(0 < sample["exact_match"] < 1 for sample in stock)
     assert "note: lm-eval:own_chosen compares log-likelihoods, which have no samples: one pass" in shown
     assert summary["tasks"]["lm-eval:own_chosen"]["samples"] == 1
+
+
+def test_a_group_is_one_line_over_all_its_rows(half_trained, own, tmp_path):
+    folder, shown = benchmark(str(half_trained), [str(own / "both.yaml")], limit=40, output=str(tmp_path))
+    summary, results = read(folder)
+    cell = summary["tasks"]["lm-eval:own_both"]["metrics"]["exact_match, first"]["model"]
+    parts = [results["model"]["results"][f"own_{name}"]["exact_match,first"] for name in ("mine", "few")]
+    assert cell["n"] == 70 and cell["value"] == pytest.approx((40 * parts[0] + 30 * parts[1]) / 70)
+    assert "lm-eval:own_both, exact_match, first, n = 70 " in shown
+
+
+def test_log_likelihoods_are_those_of_lm_evals_own_backend(half_trained, own, tmp_path):
+    chosen = {}
+    for backend in ("lab-hf", "hf"):
+        folder, _ = benchmark(
+            str(half_trained), [str(own / "chosen.yaml")], limit=40, backend=backend, batch_size=8, output=str(tmp_path)
+        )
+        lines = (folder / "samples-model-own_chosen.jsonl").open()
+        chosen[backend] = [float(choice[0][0]) for line in lines for choice in json.loads(line)["resps"]]
+    assert len(set(chosen["hf"])) > 40 and chosen["lab-hf"] == pytest.approx(chosen["hf"], abs=1e-3)
 
 
 def test_below_our_gsm8k_stands_lm_evals_own_verdict(hub_copies, tiny, tmp_path):
