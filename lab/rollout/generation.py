@@ -17,10 +17,11 @@ from lab.rollout.layout import Grid, Layout
 from lab.rollout.sampling import Sampling, draw
 from lab.rollout.weights import laid_out_for_decoding
 
-PREFILL_TOKENS = 8192  # prompt tokens that go through the model at once
+PREFILL_TOKENS = 2048  # prompt tokens that go through the model at once: enough for fast products, little memory
 ROOM = 64  # tokens by which the answers' cache grows
 SHARED = 16  # tokens that all prompts begin with, from which on it pays to compute them once
-SHORT = 8  # tokens for which it does not pay to lay out the weights
+LONG = 24  # tokens of an answer from which on it pays to lay out the weights,
+EARLY = 2  # after these, at which an answer may yet have ended
 NO_MASK = torch.zeros(1, 1, 1, 1)  # four dimensions: transformers passes such a mask on, and builds none of its own
 
 Ended = list[tuple[int, list[int]]]
@@ -70,7 +71,7 @@ def generate(
             if (keep := answers.worth_keeping()) is not None:
                 chosen = chosen[keep]
                 decoding = decoding.keep(keep) if len(keep) else None
-            if next(steps) == SHORT and max_tokens > 3 * SHORT:
+            if next(steps) == EARLY and max_tokens > LONG:
                 stack.enter_context(laid_out_for_decoding(model, len(chosen)))
             if decoding is not None:
                 logits = decoding.advance(model, chosen)
