@@ -48,7 +48,7 @@ class LabHF(HFLM):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if self.batch_size == "auto":  # the hf backend would try 64 × 8192 tokens first
-            self.batch_size_per_gpu = 32
+            self.batch_size_per_gpu = 64
         attention.register()
         self.seed = torch.initial_seed() % 2**31
         self.why_not = self._why_not()

@@ -57,6 +57,26 @@ def test_answers_of_a_prompt_come_together_and_longer_than_the_cache(shared, mon
     assert found == [answer for answer, n in zip(expected, [3, 1, 2, 4, 1], strict=True) for _ in range(n)]
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 30])
+def test_the_next_prompts_take_the_places_of_finished_answers(shared, at_once):
+    """Whatever fits at once, and with a beginning that all prompts share; each end is told once."""
+    prompts = [list(range(30, 50)) + prompt for prompt in _prompts(40)]
+    ends = list(range(0, shared.config.vocab_size, 9))
+    expected = [row for row in _by_transformers(shared, prompts, ends, 12) for _ in range(3)]
+    told, widest = [], 0
+
+    def stopped(answers):
+        nonlocal widest
+        widest = max(widest, len(answers))
+        return [False] * len(answers)
+
+    greedy = Sampling(greedy=True)
+    found = generate(shared, prompts, [3] * 40, greedy, ends, 12, at_once=at_once, ended=told.extend, stopped=stopped)
+    assert found == expected
+    assert sorted(told) == list(enumerate(expected))
+    assert widest <= max(at_once, 3)
+
+
 def test_log_probabilities_after_answers_have_left(shared):
     """Half of the answers leave, the longest prompt with them; what stays still sees its own prompt and tokens."""
     prompts, counts = _prompts(4), [2, 3, 1, 2]
@@ -116,13 +136,14 @@ def test_settings_leave_the_distribution_of_transformers(settings):
     assert (error <= 5 * (expected * (1 - expected) / 40_000).sqrt() + 1e-9).all()
 
 
-def test_weights_laid_out_for_decoding_give_the_same_logits(shared):
+@pytest.mark.parametrize("rows", [2, 64])
+def test_weights_laid_out_for_decoding_give_the_same_logits(shared, rows):
     from lab.rollout.weights import laid_out_for_decoding
 
     ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
     with torch.no_grad():
         expected = shared(ids).logits
-        with laid_out_for_decoding(shared, 2):
+        with laid_out_for_decoding(shared, rows):
             assert (shared(ids).logits - expected).abs().max() < 1e-4
             assert "forward" in vars(shared.lm_head)
     assert not any("forward" in vars(module) for module in shared.model.modules())
