@@ -224,7 +224,7 @@ def add_packed_log_probs(model, temperature: float) -> None:
     plain = model.forward
 
     def forward(self, *args, shared_prefix=None, **kwargs):
-        if not isinstance(shared_prefix, PackedBatch) or not len(shared_prefix.layout.targets):
+        if type(shared_prefix) is not PackedBatch:  # generation's are of other kinds
             return plain(*args, **kwargs, **({} if shared_prefix is None else {"shared_prefix": shared_prefix}))
         layout = shared_prefix.layout
         kwargs.pop("labels", None)  # PEFT hands it on, unset
