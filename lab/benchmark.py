@@ -229,6 +229,7 @@ def _conclude(
 
     reference = columns[0].name
     found = benchmark_numbers.lines(entries, results, reference)
+    notes += [note for column in columns for note in _doubts(column, entries, results[column.name]["samples"])]
     summary = {
         "started": folder.name,
         "backend": backend,
@@ -254,6 +255,23 @@ def _conclude(
                 compared = compare(_answers(entry.tasks[0], results[column.name]["samples"]))
                 shown.append(f"{column.name}: {compared}" if len(columns) > 1 else str(compared))
     return "\n\n".join([*shown, *(["\n".join(f"note: {note}" for note in notes)] if notes else [])])
+
+
+def _doubts(column: Column, entries: Sequence[benchmark_tasks.Entry], samples: Mapping[str, list]) -> Iterator[str]:
+    """What a reader has to know before believing a column's numbers on our tasks; one sentence each."""
+    from lab.evidence.report import TOO_MANY_TRUNCATED
+
+    for entry in entries:
+        if not entry.ours:
+            continue
+        verdicts = [verdict for sample in samples[entry.tasks[0].task_name] for verdict in sample["verdicts"]]
+        cut = sum(not verdict["finished"] for verdict in verdicts)
+        if cut > TOO_MANY_TRUNCATED * len(verdicts):
+            limit = entry.tasks[0].config.generation_kwargs["max_gen_toks"]
+            shares = f"{cut} of {len(verdicts)} answers to {entry.label}"
+            yield f"{column.name}: {shares} were cut at its {limit} tokens, and a cut one is wrong"
+        if unscorable := sum(verdict["right"] is None for verdict in verdicts):
+            yield f"{column.name}: {unscorable} answers to {entry.label} could not be scored and are left out"
 
 
 def _answers(task, samples: Mapping[str, list]) -> list[dict]:

@@ -67,7 +67,8 @@ def _cells(entry: Entry, result: Mapping[str, Any]) -> dict[str, Cell]:
     for name in filters:
         label = metric if name == "none" else f"{metric}, {name}"
         rows = _rows(entry, result["samples"], metric, name)
-        cells[label] = _cell(numbers[f"{metric},{name}"], numbers.get(f"{metric}_stderr,{name}"), rows)
+        reported, stderr = numbers[f"{metric},{name}"], numbers.get(f"{metric}_stderr,{name}")
+        cells[label] = _cell(reported, stderr, rows, numbers["sample_len"])
         if entry.samples > 1:
             whole = _rows(entry, result["samples"], metric, name, whole=True)
             cells |= _all_or_any(label, whole, entry.samples)
@@ -102,7 +103,7 @@ def _rows(entry: Entry, samples: Mapping[str, list], metric: str, name: str, who
     }
 
 
-def _cell(reported: float, stderr: Any, rows: dict[Any, float]) -> Cell:
+def _cell(reported: float, stderr: Any, rows: dict[Any, float], n: int) -> Cell:
     """lm-eval's own number with our interval over the rows, where it is their mean; else with lm-eval's error."""
     values = list(rows.values())
     if values and isclose(sum(values) / len(values), reported, abs_tol=1e-12):
@@ -110,8 +111,8 @@ def _cell(reported: float, stderr: Any, rows: dict[Any, float]) -> Cell:
         return Cell(reported, ci95, len(values), interval, rows)
     if isinstance(stderr, float):
         half = NormalDist().inv_cdf(0.975) * stderr
-        return Cell(reported, (reported - half, reported + half), len(values), "lm-eval's standard error")
-    return Cell(reported, None, len(values), "none")
+        return Cell(reported, (reported - half, reported + half), n, "lm-eval's standard error")
+    return Cell(reported, None, n, "none")
 
 
 def _interval(values: Sequence[float]) -> tuple[tuple[float, float] | None, str]:
@@ -126,7 +127,8 @@ def _interval(values: Sequence[float]) -> tuple[tuple[float, float] | None, str]
 def _all_or_any(label: str, rows: Mapping[Any, float], samples: int) -> dict[str, Cell]:
     """pass@k and pass^k for k = all samples of a row, where each of them is right or wrong; rows → share right."""
     right = {row: value * samples for row, value in rows.items()}
-    if not right or any(not isclose(count, round(count), abs_tol=1e-9) or count > samples for count in right.values()):
+    whole = (0 <= count <= samples and isclose(count, round(count), abs_tol=1e-9) for count in right.values())
+    if not right or not all(whole):
         return {}
     several = label.partition(", ")[1] + label.partition(", ")[2]
     some = {row: float(round(count) > 0) for row, count in right.items()}

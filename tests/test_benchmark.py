@@ -290,13 +290,16 @@ def test_an_endpoint_is_asked_with_messages_and_told_apart_what_was_cut(tmp_path
         return golds[prompt], "length" if prompt == cut else "stop"
 
     with server(answer) as (url, asked):
-        folder, _ = benchmark("toy", ["digits"], samples=2, limit=6, backend=url, output=str(tmp_path))
+        folder, shown = benchmark("toy", ["digits"], samples=2, limit=6, backend=url, output=str(tmp_path))
+        cut_more = benchmark("toy", ["digits"], limit=4, backend=url, output=str(tmp_path))[1]
         with pytest.raises(UserError, match="serves no model 'toyy': did you mean 'toy'"):
             benchmark("toyy", ["digits"], backend=url)
     metrics = read(folder)[0]["tasks"]["digits"]["metrics"]
+    assert "note: model: 1 of 4 answers to digits were cut at its" in cut_more and "were cut" not in shown  # 2 of 12
     assert metrics["accuracy"]["model"]["value"] == 5 / 6  # the right answer that was cut at the limit counts as wrong
-    assert len(asked) == 12 and all(request["temperature"] == 1 and "top_k" not in request for request in asked)
-    seeds = [request["seed"] for request in asked if request["messages"][-1]["content"] == cut]
+    sampled = [request for request in asked if request["temperature"]]
+    assert len(sampled) == 12 and len(asked) == 16 and all("top_k" not in request for request in asked)
+    seeds = [request["seed"] for request in sampled if request["messages"][-1]["content"] == cut]
     assert len(set(seeds)) == 2  # one seed for both would give the same text twice
 
 
