@@ -167,7 +167,7 @@ class Atoms:
     def angle(self) -> Node:
         items = self.statements()
         self.expect("rangle")
-        return Node("tuple", items.parts if items.kind == "list" else (items,))
+        return Node("tuple", items.parts if items.kind == "list" else (items,), "angle")
 
     def floor(self) -> Node:
         return self.enclosed("floor", "rfloor")

@@ -48,6 +48,8 @@ def _marks(node: Node) -> set[str]:
         return {f"function {family}"} if family and not symbols(node) else set()
     if node.kind == "degree":
         return set()
+    if node.kind == "div" and not symbols(node) and (has_i(node.parts[1]) or node.parts[1] == number(1)):
+        return {"arithmetic"}
     rational = [part for part in node.parts if exact(part) is not None]
     if node.kind in ("add", "mul"):
         marks = {"arithmetic"} if len(rational) > 1 else set()
@@ -74,10 +76,15 @@ def _marks(node: Node) -> set[str]:
 
 def _combinable(node: Node) -> set[str]:
     """Terms that one would add up (2π + 3π, 2x + 4x), or factors that one would multiply out (√2 · √3, x · x)."""
+    sums = [part for part in node.parts if _holds_sum(part) and not symbols(part)]
     if node.kind == "mul":
         letters = [part.data for part in node.parts if part.kind in ("sym", "const")]
         roots = [part for part in node.parts if part.kind == "root" and not symbols(part)]
-        return {"like factors"} if len(roots) > 1 or len(set(letters)) < len(letters) else set()
+        imaginary = [part for part in node.parts if has_i(part) and not symbols(part)]
+        many = max(len(roots), len(sums), len(imaginary)) > 1 or len(set(letters)) < len(letters)
+        return {"like factors"} if many else set()
+    if any(part.kind == "mul" or part.parts[0].kind == "mul" for part in sums):  # 2(1 + √2) - √2
+        return {"like terms"}
     cores = [_core(part) for part in node.parts if exact(part) is None]
     if len(set(cores)) < len(cores):
         return {"like terms"}
@@ -88,6 +95,15 @@ def _combinable(node: Node) -> set[str]:
         if abs(ratio - other) <= 1e-12 * abs(ratio) and _is_rational(ratio):
             return {"like terms"}
     return set()
+
+
+def _holds_sum(term: Node) -> bool:
+    """A sum, or a product or a multiple of one: (1 + 2i) 6."""
+    return term.kind == "add" or (term.kind in ("mul", "neg") and any(map(_holds_sum, term.parts)))
+
+
+def has_i(node: Node) -> bool:
+    return node == Node("const", data="i") or any(map(has_i, node.parts))
 
 
 def _core(term: Node) -> Node:

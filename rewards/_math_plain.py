@@ -11,7 +11,7 @@ UNICODE = {
     "\u202f": " ", "\u03b1": r"\alpha ", "\u03b2": r"\beta ", "\u03b3": r"\gamma ", "\u03b8": r"\theta ",
     "\u03bb": r"\lambda ", "\u03bc": r"\mu ", "\u03c6": r"\phi ", "\u03c9": r"\omega ", "\u2220": r"\angle ",
     "\u20ac": r"\euro ", "\u00a3": r"\pounds ", "\u2228": r"\vee ", "\u2227": r"\wedge ", "\u2216": r"\setminus ",
-    "\u2026": "...", "\u27e8": r"\langle ", "\u27e9": r"\rangle ",
+    "\u2026": "...", "\u00a2": r"\text{ cents}", "\u27e8": r"\langle ", "\u27e9": r"\rangle ",
 }  # fmt: skip
 SUPERSCRIPTS = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b", "0123456789-")
 VULGAR = {"\u00bd": "1/2", "\u2153": "1/3", "\u2154": "2/3", "\u00bc": "1/4", "\u00be": "3/4", "\u215b": "1/8"}
@@ -32,7 +32,7 @@ _BRACED = re.compile(r"(?<![\\^_a-zA-Z}])\{([:.;=<>+-])\}")  # 3{:}30
 _DEGREE = re.compile(r"(?<!\^)(?<!\^\{)\\degree(?![A-Za-z])")
 _COLOR = re.compile(r"\\(?:text)?color\s*\{\w+\}")
 _ENCLOSED_DIGITS = re.compile(
-    r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)|\\(?:text|mathrm)\s*\{([\dA-F]+)\}(?=_)"
+    r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)|\\(?:text|mathrm)\s*\{([\dA-F]+)\}(?=[\dA-F]*_)"
 )  # (1011)_2
 _UNIT_VECTOR = re.compile(  # \hat{i}, \hat{\mathbf{i}}, \hat\imath are \mathbf{i}
     r"\\(?:hat|widehat)\s*(?:\{\s*(?:\\(?:mathbf|boldsymbol|bm|mathrm)\s*\{\s*([ijk])\s*\}|\\([ij])math|([ijk]))\s*\}"

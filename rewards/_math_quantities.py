@@ -9,7 +9,7 @@ from rewards._math_forms import is_literal
 from rewards._math_reader import read
 from rewards._math_tokens import Token, Unreadable
 from rewards._math_tree import Node, number
-from rewards._math_units import DENIALS, STOP_WORDS, UNITS, Unit, compound, read_unit
+from rewards._math_units import BASES, DENIALS, STOP_WORDS, UNITS, Unit, compound, read_unit
 from rewards._math_values import exact
 from rewards._math_words import unboxed
 
@@ -88,8 +88,10 @@ def _without_whole(text: str) -> str:
     match = _SHARE_OF.search(text) if " of " in text or "{of " in text else None
     if not match or match.end() != len(text):
         return text
-    plain = all(word not in STOP_WORDS and UNITS.get(word, "unit")[0] for word in match[1].split())
-    return text[: match.start()] if plain else text
+    words = match[1].split()
+    if any(word in STOP_WORDS or not UNITS.get(word, "unit")[0] for word in words):
+        return text
+    return text[: match.start()] + (rf"\text{{ {words[0]}}}" if len(words) == 1 and words[0] in UNITS else "")
 
 
 def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
@@ -98,7 +100,9 @@ def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
         if {unit.dimension, answer_unit.dimension} == {(("degree", 1),), (("radian", 1),)}:
             return equal(*_in_radians(gold, answer))
         if unit.dimension != answer_unit.dimension:
-            return False
+            currency = len(unit.dimension) == 1 and unit.dimension[0][0] in _CURRENCIES.values()
+            per = [(base, power) for base, power in answer_unit.dimension if power > 0] == list(unit.dimension)
+            return currency and per and equal(value, answered)  # $5 is $5 per pound
         return _equal_scaled(value, answered, answer_unit.factor / unit.factor)
     if not unit and not answer_unit:
         return equal(value, answered)
@@ -115,8 +119,9 @@ def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
             return True
         if exact(value) is None:  # a multiple of pi is in radians where nothing else is said
             return False
-    if not one.dimension:  # a multiplier: 5 million
-        return _equal_scaled(value, answered, one.factor if answer_unit else 1 / one.factor)
+    if not one.droppable:  # a multiplier: 5 million, 5 million people
+        plain = all(base not in BASES for base, _ in one.dimension)
+        return plain and _equal_scaled(value, answered, one.factor if answer_unit else 1 / one.factor)
     return equal(value, answered)
 
 

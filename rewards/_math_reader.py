@@ -138,6 +138,8 @@ class _Reader(Atoms):
         whole = literal.raw.isdigit()
         if whole and self.sees("frac"):
             fraction = self.power()
+            if fraction.kind == "degree":
+                return Node("degree", (number(value.data + _proper(fraction.parts[0])),))
             if exact(fraction) is None:
                 return Node("mul", (value, fraction))  # 2\frac{\sqrt3}{3} is no mixed number
             return number(value.data + _proper(fraction))

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from rewards._math_forms import is_literal, undone
+from rewards._math_forms import has_i, is_literal, undone
 from rewards._math_tree import Node
 from rewards._math_values import DIGITS, Refused, close, exact, magnitude, precise, quick, symbols
 
@@ -30,7 +30,8 @@ def scalars_equal(gold: Node, answer: Node) -> bool:
             return False
         return left == right and _written_out(gold, left, answer)
     agree = _agree if symbols(gold) else _constants_agree
-    return agree(gold, answer) and undone(answer) <= undone(gold)
+    polar = {"function trigonometric"} if _is_polar(gold) else set()  # e^{iπ/3} is cos π/3 + i sin π/3
+    return agree(gold, answer) and undone(answer) <= undone(gold) | polar
 
 
 def _written_out(gold: Node, value: Fraction, answer: Node) -> bool:
@@ -121,8 +122,9 @@ def _is_piecewise(node: Node) -> bool:
     )
 
 
-def has_i(node: Node) -> bool:
-    return node == Node("const", data="i") or any(has_i(part) for part in node.parts)
+def _is_polar(node: Node) -> bool:
+    base = node.parts[0] if node.kind == "pow" else None
+    return (base == Node("const", data="e") and has_i(node.parts[1])) or any(map(_is_polar, node.parts))
 
 
 def infinity(node: Node) -> int:

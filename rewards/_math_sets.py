@@ -73,7 +73,8 @@ def _pieces(node: Node) -> list[Piece]:
 def _conditions(node: Node) -> list[Piece]:
     if len({name for part in node.parts for name in symbols(part)}) > 1:
         raise ValueError("several variables")
-    if set(node.data) == {"and"}:
+    excluding = any(part.kind == "rel" and part.data == ("!=",) for part in node.parts)  # 0 < x < 9, x ≠ 5
+    if set(node.data) == {"and"} or (set(node.data) <= {",", "and"} and excluding):
         result = ALL
         for part in node.parts:
             result = _without(result, _without(ALL, _pieces(part)))
@@ -89,6 +90,7 @@ def _condition(node: Node) -> list[Piece]:
         return _pieces(node.parts[1])
     if node.parts[0].kind == "call" and node.parts[0].data == "abs" and node.parts[0].parts[0].kind == "sym":
         return _absolute(*node.parts, node.data)
+    node = node._replace(parts=tuple(Node("sym", data="f()") if p.kind == "apply" else p for p in node.parts))
     names = [part.data for part in node.parts if part.kind == "sym"]
     if len(set(names)) != 1 or len(node.parts) > 3 or "~" in node.data:
         raise ValueError("no condition on one variable")

@@ -3,6 +3,8 @@
 from fractions import Fraction
 from typing import NamedTuple
 
+SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "call", "apply", "degree"}
+
 
 class Node(NamedTuple):
     """kind: num sym const add mul div neg pow root call apply pm mp degree | list tuple bracket interval set empty

@@ -51,6 +51,7 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **_scaled("", {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
                    "quadrillion": 10**15, "dozen": 12, "score": 20, "gross": 144, "lakh": 10**5, "crore": 10**7}),
 }  # fmt: skip
+BASES = {base for base, _ in UNITS.values()}
 _COMPOUND = re.compile(r"(\d{1,9})\s*([A-Za-z]+)\s*(?:,|,?\s*and)?\s*(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]+)")
 COMPOUNDS = {"mph": "mile per hour", "kph": "km per hour", "kmh": "km per hour", "fps": "foot per second"}
 POWERS = {"square": 2, "squared": 2, "sq": 2, "cu": 3, "cubic": 3, "cubed": 3}
@@ -80,6 +81,11 @@ _STOP_WORDS = (
     "undefined was when where which while with yes you zero"
 )
 STOP_WORDS = DENIALS | frozenset(_STOP_WORDS.split())
+_HARMLESS = (  # in a sentence around a number, though they are no unit
+    "a an answer at exactly for given hence i in is it its just maximum minimum of only remainder since so "
+    "that the then there this thus to total true was yes you"
+)
+HARMLESS = frozenset(_HARMLESS.split())
 
 
 def read_unit(rest: list[Token]) -> Unit | None:

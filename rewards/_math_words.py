@@ -1,6 +1,9 @@
 """Answers in words: phrases and what they mean, the letters of options, times of the day."""
 
 import re
+from itertools import takewhile
+
+from rewards._math_units import HARMLESS, STOP_WORDS
 
 _TEXT = re.compile(r"\\(?:text\w*|mathrm|mathbf|mbox|operatorname|emph)\s*\{([^{}]*)\}")
 _GAP = re.compile(r"\\[ ,;:!]|~|\\q?quad\b")
@@ -13,6 +16,12 @@ _LABELLED = re.compile(  # \textbf{(B)}\ 12
     re.DOTALL,
 )
 _TWICE = re.compile(r"(\d{1,2}|[A-Za-z]+) ?\((\d{1,2}|[A-Za-z]+)\)")
+_SENTENCE_WITH_NUMBER = re.compile(r"([A-Za-z ,.:]*?) ?((?:\\?\$)?\d[\d,]*(?:\.\d+)?(?:\\?%)?) ?([A-Za-z ,.]*)")
+_OTHER_THINGS = (  # words that make a number another one, or the name of something
+    "square cube power sum product difference quotient log logarithm percent option choice question step case problem "
+    "exercise example equation figure part page version attempt say says said claims claimed think thinks thought"
+)
+_CHANGES = (STOP_WORDS - HARMLESS).union(_OTHER_THINGS.split())
 _SECOND_OPTION = re.compile(r"[A-E]\)|\b(?:or|not|maybe)\b")
 _EXCEPT = re.compile(r"(?:all )?real numbers except (?:for )?(?:x = )?(\S{1,40})")
 _ORDINAL = re.compile(r"(?:the )?(\d{1,9}) ?(?:\^ ?)?\{? ?(st|nd|rd|th) ?\}?", re.IGNORECASE)
@@ -84,6 +93,16 @@ def in_words_too(text: str) -> tuple[str, str] | None:
     if not match or not any(part.lower() in _NUMBERS for part in match.groups()):
         return None
     return match[1], match[2]
+
+
+def sentence(text: str) -> str | None:
+    r"""The one number of `\text{He watched 3 episodes}`, with the words behind it as its unit; None for other texts."""
+    match = _SENTENCE_WITH_NUMBER.fullmatch(unboxed(text)) if len(text) < 200 and "\\text" in text else None
+    before, behind = ([w.strip(",.:;") for w in match[k].lower().split()] for k in (1, 3)) if match else ((), ())
+    if not (before or behind) or not _CHANGES.isdisjoint([*before, *behind]):
+        return None
+    unit = list(takewhile(lambda word: word not in HARMLESS, behind[:3]))
+    return f"{match[2]}\\text{{ {' '.join(unit)}}}" if unit else match[2]
 
 
 def unboxed(text: str) -> str:

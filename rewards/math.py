@@ -2,20 +2,21 @@
 
 import re
 from functools import lru_cache
+from itertools import accumulate
 
 from lab import Score, reward
 from rewards._math_committed import MAX_INTEGER, bare, committed
 from rewards._math_quantities import same_quantity
 from rewards._math_tokens import Unreadable, tokens
 from rewards._math_units import DENIALS
-from rewards._math_words import in_words_too, labelled, meaning, point_in_time, same_time, words
+from rewards._math_words import in_words_too, labelled, meaning, point_in_time, same_time, sentence, words
 
 LETTERS = ("name", "word", "text")
 MAX_CHARACTERS = 2_000
 
 _INTEGER = re.compile(r"([+-]?)0*(\d+)")
-# \det A = 3, x^* = 3: a name that the reader does not know
 _SOMETHING = re.compile(r"([^=<>\d,;]{1,60})=(.+)", re.DOTALL)
+_OPERATION = re.compile(r"\\(?:lim|limsup|liminf|i{0,2}int|oint|sum|prod|det|sup|inf|dim|Pr)(?![A-Za-z])")
 
 
 @reward(reads=["answer"], range=(0, 1), version="2", sees="answer", imports=["mpmath"])
@@ -57,12 +58,26 @@ def same(gold: str, answer: str) -> bool:
         return digits == other_digits and (digits == "0" or (sign == "-") == (other_sign == "-"))
     if len(answer) > MAX_CHARACTERS:
         return False
+    verdict = _same_words(gold, answer)
+    if verdict is not None:
+        return verdict
+    try:
+        return same_quantity(gold, answer)
+    except Unreadable:
+        inside = _labelled_value(gold, answer) or sentence(answer)
+        return _spelled_alike(gold, answer) or (inside not in (None, answer) and same(gold, inside))
+    except RecursionError:  # a thousand fractions one in another: nobody's answer
+        return False
+
+
+def _same_words(gold: str, answer: str) -> bool | None:
+    """Whether two answers that are words, moments or options say the same; None where they are something else."""
     phrases = words(gold), words(answer)
     if phrases[0] and phrases[0] == phrases[1]:
         return True
-    meant = meaning(gold), meaning(answer)
     if aside := in_words_too(answer):
         return all(same(gold, spelling) for spelling in aside)
+    meant = meaning(gold), meaning(answer)
     if any(meant):
         return same(meant[0] or gold, meant[1] or answer)
     if (moment := point_in_time(answer)) and (gold_moment := point_in_time(gold)):
@@ -70,15 +85,22 @@ def same(gold: str, answer: str) -> bool:
     option = labelled(answer)
     if option and not labelled(gold):
         return same(gold, option[0] if len(phrases[0] or "") == 1 else option[1])
-    try:
-        return same_quantity(gold, answer)
-    except Unreadable:
-        named = _SOMETHING.fullmatch(answer)
-        if named and "=" not in gold and not DENIALS & set(re.findall("[a-z]+", named[1].lower())):
-            return same(gold, bare(named[2]))
-        return _spelled_alike(gold, answer)
-    except RecursionError:  # a thousand fractions one in another: nobody's answer
-        return False
+    return None
+
+
+def _labelled_value(gold: str, answer: str) -> str | None:
+    r"""The value behind a name that the reader does not know: \det A = 3, x^* = 3, \lim_{x \to 0} f(x) = 3."""
+    if "=" in gold:
+        return None
+    named = _SOMETHING.fullmatch(answer)
+    balanced = named and named[1].count("{") == named[1].count("}")
+    if balanced and not DENIALS & set(re.findall("[a-z]+", named[1].lower())):
+        return bare(named[2])
+    if not _OPERATION.match(answer):
+        return None
+    depths = accumulate((c in "{(") - (c in "})") for c in answer)
+    equals = [i for i, (c, depth) in enumerate(zip(answer, depths, strict=True)) if c == "=" and depth == 0]
+    return bare(answer[equals[0] + 1 :]) if len(equals) == 1 else None
 
 
 def _spelled_alike(gold: str, answer: str) -> bool:
