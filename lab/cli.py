@@ -351,8 +351,8 @@ def main() -> None:
     except Stopped as stopped:
         say_outcome(0, str(stopped))
     except UserError as error:
-        say_outcome(2, str(error))
-        sys.exit(2)
+        say_outcome(error.exit_code, str(error))
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("\nlab: stopped", file=sys.stderr)
         sys.exit(130)

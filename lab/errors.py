@@ -10,6 +10,14 @@ class UserError(Exception):
     The command line prints the message alone, without a traceback, and exits with 2.
     """
 
+    exit_code = 2
+
+
+class LostRankError(UserError):
+    """Another rank died or hangs, which no setting mends: exit code 1."""
+
+    exit_code = 1
+
 
 class ContractError(UserError):
     """A task or a reward broke its own contract: a value out of range, a field missing, a gold that is wrong."""

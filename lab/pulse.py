@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from lab.distributed import rank, world_size
-from lab.errors import UserError
+from lab.errors import LostRankError
 from lab.runs import Run
 from lab.task import Row
 
@@ -45,13 +45,15 @@ class Pulse:
 
     @contextlib.contextmanager
     def lost_ranks_named(self) -> Iterator[None]:
-        """A wait that another rank let run out becomes a UserError with that rank, its step and what it was doing."""
+        """A wait that another rank let run out becomes a LostRankError: that rank, its step, what it was doing."""
         try:
             yield
         except RuntimeError as error:
             if world_size() == 1 or not any(words in str(error) for words in LOST):
                 raise
-            raise UserError(f"{self._laggard()}; `lab resume {self.run.path}` goes on once that is mended") from error
+            raise LostRankError(
+                f"{self._laggard()}; `lab resume {self.run.path}` goes on once that is mended"
+            ) from error
 
     def _laggard(self) -> str:
         """The rank that has been silent for longest, in words. It is ended: one that is stuck hears no SIGTERM."""
