@@ -109,8 +109,9 @@ def build(arm: str, experiment, tasks, renderer, data, scorer, checkpoint: str, 
     if arm != "ours":
         rows = settings["per_device_train_batch_size"] * settings["gradient_accumulation_steps"]
         problem = ("output_dir", "seed", "learning_rate", "max_steps", "num_generations", "max_completion_length")
-        form = ("reward_weights", "chat_template_kwargs", "remove_unused_columns", "save_strategy", "use_cpu")
-        settings = {name: settings[name] for name in (*problem, *form) if name in settings}
+        form = ("reward_weights", "chat_template_kwargs", "remove_unused_columns", "use_cpu")
+        off = ("save_strategy", "disable_tqdm")
+        settings = {name: settings[name] for name in (*problem, *form, *off) if name in settings}
         settings["gradient_accumulation_steps"] = rows // GRPOConfig.per_device_train_batch_size
         if arm == "trl-float32":
             settings["bf16"] = False
