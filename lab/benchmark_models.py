@@ -15,12 +15,6 @@ SEED = 1234  # lm-eval's own
 SECONDS = 5  # that a server has to answer at all
 
 
-class Finished(str):
-    """An answer of a server, which says whether it ended before the token limit."""
-
-    finished: bool = True
-
-
 def is_url(backend: str) -> bool:
     return backend.startswith(("http://", "https://"))
 
@@ -105,6 +99,8 @@ def _endpoint(**arguments):
     """lm-eval's client of an OpenAI-compatible chat server, told which answers were cut at the token limit."""
     from lm_eval.models.openai_completions import LocalChatCompletion
 
+    from lab.lm_eval_task import Answer
+
     class Endpoint(LocalChatCompletion):
         def __init__(self, **given):
             super().__init__(**given)
@@ -122,15 +118,13 @@ def _endpoint(**arguments):
 
         def parse_generations(self, outputs, **_) -> list[str]:
             outputs = outputs if isinstance(outputs, list) else [outputs]
-            return [_answer(choice) for output in outputs for choice in output["choices"]]
+            return [
+                Answer(choice["message"]["content"] or "", choice.get("finish_reason") != "length")
+                for output in outputs
+                for choice in output["choices"]
+            ]
 
     return Endpoint(**arguments)
-
-
-def _answer(choice: dict) -> Finished:
-    answer = Finished(choice["message"]["content"] or "")
-    answer.finished = choice.get("finish_reason") != "length"
-    return answer
 
 
 def _base(url: str) -> str:

@@ -17,6 +17,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from tqdm import tqdm
 
+from lab.lm_eval_task import Answer
 from lab.rollout import attention
 from lab.rollout.attention import NotCoveredError
 from lab.rollout.generation import generate
@@ -85,20 +86,21 @@ class LabHF(HFLM):
         until = handle_stop_sequences(settings["until"], eos=end)
         jobs = self._jobs(requests, places, limit)
         groups = list(self._groups(jobs))
+        end_ids = self._end_ids()
 
         def ended(answers: list[tuple[int, list[int]]]) -> None:
             for place, ids in answers:
                 text = postprocess_generated_text(
                     self.tok_decode(ids), stop=until, think_end_token=self.think_end_token
                 )
-                answered(jobs[place].place, text)
+                answered(jobs[place].place, Answer(text, len(ids) < limit or ids[-1] in end_ids))
 
         generate(
             self.model,
             [group[0].ids for group in groups],
             [len(group) for group in groups],
             sampling,
-            self._end_ids(),
+            end_ids,
             limit,
             noise=None if sampling.greedy else torch.stack([self._noise(job, limit) for job in jobs]).to(self.device),
             stopped=self._stopped([text for text in until if text != end]),

@@ -23,6 +23,20 @@ ROWS = 200  # of a task that generates them; one whose source has splits of its 
 LOWER_IS_BETTER = ("truncated", "no_answer", "unscorable")
 
 
+class Answer(str):
+    """An answer of a backend that knows whether it ended before the token limit; lm-eval takes it for its text."""
+
+    finished: bool
+
+    def __new__(cls, text: str, finished: bool):
+        answer = super().__new__(cls, text)
+        answer.finished = finished
+        return answer
+
+    def __getnewargs__(self):
+        return str(self), self.finished
+
+
 class LabTask(ConfigurableTask):
     """A lab task for lm-eval.
 

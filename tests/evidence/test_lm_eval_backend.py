@@ -83,6 +83,18 @@ def test_samples_do_not_depend_on_the_batch_size_and_do_on_the_seed(backend):
     assert fewer == answers[0][12:]  # nor on what else is asked
 
 
+def test_it_says_which_answers_were_cut_at_the_limit(backend):
+    asked = requests(PROMPTS, repeats=6, **SAMPLED)
+    lm = backend("lab-hf", 16)
+    answers, longer = (
+        lm.generate_until(asked),
+        lm.generate_until(requests(PROMPTS, repeats=6, **SAMPLED, max_gen_toks=13)),
+    )
+    grown = [text != more for text, more in zip(answers, longer)]
+    assert any(grown) and not all(grown)
+    assert all(answer.finished is not more for answer, more in zip(answers, grown) if more)
+
+
 def test_samples_follow_the_settings(backend):
     lm = backend("lab-hf", 64)
     greedy = lm.generate_until(requests(PROMPTS[:1]))
