@@ -32,7 +32,7 @@ def benchmark(
     limit: int | None = None,
     baseline: str = "",
     backend: str = "lab-hf",
-    batch_size: int = 16,
+    batch_size: int = 32,
     output: str = "runs",
     small: bool = False,
 ) -> tuple[Path, str]:
@@ -42,7 +42,7 @@ def benchmark(
     that one sample a row says nothing.
     """
     if world_size() > 1:
-        raise UserError("lab eval --model runs in one process: start it without accelerate, vllm spreads over GPUs")
+        raise UserError("lab eval --model runs in one process: start it without accelerate")
     remote = benchmark_models.is_url(backend)
     columns = [Column("model", Model(model))] if remote else _columns(model)
     if baseline:

@@ -58,7 +58,7 @@ def evaluate(
     backend: Annotated[
         str, typer.Option(help="lab-hf, hf, vllm, or an OpenAI-compatible URL ending in /v1.")
     ] = "lab-hf",
-    batch_size: Annotated[int, typer.Option(min=1, help="Answers at once; requests at once to a URL.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Answers at once; requests at once to a URL.")] = 32,
     output: Annotated[str, typer.Option(help="The folder of run folders.")] = "runs",
     small: Annotated[bool, typer.Option(help="Show a task of under 100 rows from one sample a row, too.")] = False,
 ) -> None:
