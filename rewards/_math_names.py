@@ -27,7 +27,8 @@ def worked_out(node: Node) -> Node:
     if node.kind != "rel" or node.data != ("=",):
         return node
     left, right = node.parts
-    if len(_letters(left)) > 1 and left.kind in SCALARS and not _letters(left) & _letters(right):
+    named = len(_letters(left)) > 1 and not _letters(left) <= {"x", "y", "z"}  # 2x + 3y = 12 is a line
+    if named and left.kind in SCALARS and not _letters(left) & _letters(right):
         return right
     known = not symbols(left) and _calls_function(left)
     return right if known and (scalars_equal(right, left) or scalars_equal(left, right)) else node

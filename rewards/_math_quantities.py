@@ -111,7 +111,8 @@ def _quantities_equal(gold: Quantity, answer: Quantity) -> bool:
         ratio = Fraction(1, 100) if answer_unit else Fraction(100)
         share = value if answer_unit else answered  # 75 % is 0.75; but 600 % for a gold of 6 is the question itself
         whole = exact(share) is not None and exact(share).denominator == 1
-        # 0.08 % is not 0.08, nor 7/4 % 7/4; but 12.5 % is what a gold of 12.5 asks for
+        # 0.08 % is not 0.08, nor 7/4 % 7/4. But a bare gold of 12.5 or 56 may well be a number of percent, as GSM8K's
+        # are, and which it is only the question tells.
         added = unit is None and exact(value) is not None and (abs(exact(value)) < 1 or value.kind != "num")
         return (not added and equal(value, answered)) or (not whole and _equal_scaled(value, answered, ratio))
     if one.dimension == (("degree", 1),):

@@ -92,7 +92,7 @@ def _condition(node: Node) -> list[Piece]:
         return _absolute(*node.parts, node.data)
     node = node._replace(parts=tuple(Node("sym", data="f()") if p.kind == "apply" else p for p in node.parts))
     names = [part.data for part in node.parts if part.kind == "sym"]
-    if len(set(names)) != 1 or len(node.parts) > 3 or "~" in node.data:
+    if len(set(names)) != 1 or len(node.parts) > 3 or "~" in node.data or (len(node.parts) == 3 and "=" in node.data):
         raise ValueError("no condition on one variable")
     result = ALL
     for left, relation, right in zip(node.parts, node.data, node.parts[1:], strict=False):

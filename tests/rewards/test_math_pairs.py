@@ -246,6 +246,60 @@ def complex_number(rng):
     return right[:1], right, wrong
 
 
+def complex_product(rng):
+    a, b, c, d = rng.sample(range(2, 12), 4)
+    real, imaginary = a * c - b * d, a * d + b * c
+    gold = f"{real}+{imaginary}i"
+    right = [gold, f"{imaginary}i + ({real})", f"w = {gold}"]
+    wrong = [f"({a}+{b}i)({c}+{d}i)", f"({a}+{b}i){c} + ({a}+{b}i){d}i", f"{real}-{imaginary}i", f"{imaginary}+{real}i"]
+    wrong += [f"\\frac{{{gold}}}{{1}}", f"i({imaginary} - ({real})i)", f"{gold} + 0", f"{real}+{imaginary - 1}i + i"]
+    return [gold], right, wrong
+
+
+def surd_product(rng):
+    a, b, c = rng.randint(2, 9), rng.randint(2, 9), rng.choice([2, 3, 5, 7])
+    gold = rf"{a * b + c}+{a + b}\sqrt{{{c}}}"
+    right = [gold, rf"{a + b}\sqrt{c}+{a * b + c}", rf"x = {gold}"]
+    wrong = [rf"({a}+\sqrt{{{c}}})({b}+\sqrt{{{c}}})", rf"{a}({b}+\sqrt{{{c}}})+\sqrt{{{c}}}({b}+\sqrt{{{c}}})"]
+    wrong += [rf"{a * b + c}-{a + b}\sqrt{{{c}}}", rf"{a * b + c}+{a + b + 1}\sqrt{{{c}}}",
+        rf"{a * b + c + a + b}\sqrt{{{c}}}"]
+    return [gold], right, wrong
+
+
+def vector(rng):
+    a, b, c = rng.sample(range(2, 30), 3)
+    right = [rf"\langle {a}, -{b}, {c}\rangle", rf"{a}\mathbf{{i}} - {b}\mathbf{{j}} + {c}\mathbf{{k}}",
+        rf"\begin{{pmatrix}}{a}\\-{b}\\{c}\end{{pmatrix}}"]
+    right += [rf"{a}\hat{{i}} - {b}\hat{{j}} + {c}\hat{{k}}",
+        rf"{a}\,\hat{{\mathbf i}} - {b}\,\hat{{\mathbf j}} + {c}\,\hat{{\mathbf k}}"][:1]
+    wrong = [rf"\langle {b}, -{a}, {c}\rangle", rf"{a}\mathbf{{i}} + {b}\mathbf{{j}} + {c}\mathbf{{k}}",
+        rf"\langle {a}, {b}, {c}\rangle", rf"\langle {a}, -{b}\rangle"]
+    wrong += [rf"{a}\mathbf{{j}} - {b}\mathbf{{i}} + {c}\mathbf{{k}}",
+        rf"\begin{{pmatrix}}{a}&-{b}&{c}\end{{pmatrix}}", rf"\{{{a}, -{b}, {c}\}}",
+        rf"-\langle {a}, -{b}, {c}\rangle"]
+    return right[:3], right, wrong
+
+
+def function_value(rng):
+    a, b = rng.sample(range(2, 30), 2)
+    right = [f"f({a}) + f({b})", f"f({b})+f({a})"]
+    wrong = [f"f({a + b})", f"f({a}) - f({b})", f"f({a})f({b})", f"g({a}) + g({b})", f"f({a})", f"{a + b}f",
+        f"f({a}) + f({b + 1})", f"f({a} + {b})"]
+    return right[:1], right, wrong
+
+
+def told(rng):
+    n, noun = rng.randint(3, 400), rng.choice(["apples", "episodes", "marbles", "people"])
+    right = [rf"\text{{She has {n} {noun}}}", rf"\text{{There are }}{n}\text{{ {noun} left}}",
+        rf"\text{{The total is }} {n}", rf"{n} \text{{ {noun}}}"]
+    wrong = [rf"\text{{She has {n + 1} {noun}}}", rf"\text{{She has {n} or {n + 1} {noun}}}",
+        rf"\text{{She does not have {n} {noun}}}", rf"\text{{half of }} {n}"]
+    wrong += [rf"\text{{She has {n} hundred {noun}}}", rf"\text{{more than {n} {noun}}}",
+        rf"\text{{{n} {noun} and {n} more}}", rf"\text{{Option }} {n}", rf"\text{{minus }} {n}"]
+    wrong += [rf"\text{{divisible by }} {n}", rf"\text{{the square of }} {n}", rf"\text{{She might have {n} {noun}}}"]
+    return [f"{n}"], right, wrong
+
+
 def both_signs(rng):
     a, b = rng.choice([4, 6, 9, 10, 15]), rng.choice([2, 3, 5, 7, 11])
     right = [rf"{a}\pm\sqrt{{{b}}}", rf"{a}+\sqrt{{{b}}}, {a}-\sqrt{{{b}}}",
@@ -420,6 +474,11 @@ FAMILIES = [
     scientific,
     percent,
     place,
+    complex_product,
+    surd_product,
+    vector,
+    function_value,
+    told,
 ]  # fmt: skip
 
 
