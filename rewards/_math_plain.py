@@ -35,8 +35,8 @@ _ENCLOSED_DIGITS = re.compile(
     r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)|\\(?:text|mathrm)\s*\{([\dA-F]+)\}(?=[\dA-F]*_)"
 )  # (1011)_2
 _UNIT_VECTOR = re.compile(  # \hat{i}, \hat{\mathbf{i}}, \hat\imath are \mathbf{i}
-    r"\\(?:hat|widehat)\s*(?:\{\s*(?:\\(?:mathbf|boldsymbol|bm|mathrm)\s*\{\s*([ijk])\s*\}|\\([ij])math|([ijk]))\s*\}"
-    r"|\\([ij])math\b|\s([ijk])\b)"
+    r"\\(?:hat|widehat)\s*(?:\{\s*(?:\\(?:mathbf|boldsymbol|bm|mathrm)(?:\s*\{\s*([ijk])\s*\}|\s+([ijk]))|\\([ij])math"
+    r"|([ijk]))\s*\}|\\([ij])math\b|\s([ijk])\b)"
 )
 _INTEGER_CLAUSE = re.compile(  # "for any integer k", "where k is an integer", at the end
     r"(?:\\q?quad|\\?[\s,;~])*(?:\\text\s?\{)?[\s,]*(?:"

@@ -12,7 +12,7 @@ PHRASES = (
 MATH = math_answer()
 
 
-@reward(reads=["answer"], range=(-1, 1), version="1")
+@reward(reads=["answer"], range=(-1, 1), version="2")
 def calibrated_answer(response, row, *, abstained: float = 0.0, wrong: float = -1.0, right: Reward = MATH):
     """+1 for a right answer, `abstained` for one that says "I don't know", `wrong` for a wrong one.
 

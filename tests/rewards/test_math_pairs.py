@@ -271,7 +271,7 @@ def vector(rng):
     right = [rf"\langle {a}, -{b}, {c}\rangle", rf"{a}\mathbf{{i}} - {b}\mathbf{{j}} + {c}\mathbf{{k}}",
         rf"\begin{{pmatrix}}{a}\\-{b}\\{c}\end{{pmatrix}}"]
     right += [rf"{a}\hat{{i}} - {b}\hat{{j}} + {c}\hat{{k}}",
-        rf"{a}\,\hat{{\mathbf i}} - {b}\,\hat{{\mathbf j}} + {c}\,\hat{{\mathbf k}}"][:1]
+        rf"{a}\,\hat{{\mathbf i}} - {b}\,\hat{{\mathbf j}} + {c}\,\hat{{\mathbf k}}"]
     wrong = [rf"\langle {b}, -{a}, {c}\rangle", rf"{a}\mathbf{{i}} + {b}\mathbf{{j}} + {c}\mathbf{{k}}",
         rf"\langle {a}, {b}, {c}\rangle", rf"\langle {a}, -{b}\rangle"]
     wrong += [rf"{a}\mathbf{{j}} - {b}\mathbf{{i}} + {c}\mathbf{{k}}",
