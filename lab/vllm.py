@@ -38,5 +38,5 @@ def check_installed(experiment: Experiment) -> None:
     if experiment.grpo and experiment.grpo.arguments.get("use_vllm") and importlib.util.find_spec("vllm") is None:
         raise UserError(
             "grpo.use_vllm is true, but vLLM is not installed: `pip install 'reasoning-lab[vllm]'` on a machine with a "
-            "GPU, or grpo.use_transformers_continuous_batching=true, or neither for transformers' generate"
+            "GPU, or set grpo.use_vllm=false"
         )
