@@ -22,7 +22,7 @@ import sys
 import time
 import warnings
 
-PROMPTS = {"47,8,8": 8, "128,32,8": 4, "128,32,16": 4, "64,256,8": 2, "512,64,8": 2, "128,32,8/2": 4}  # groups a step
+PROMPTS = {"47,8,8": 4, "128,32,8": 4, "128,32,16": 2, "64,256,8": 2, "512,64,8": 2, "128,32,8/2": 4}  # groups a step
 MICRO_TOKENS = 5120  # of a micro-batch as TRL pads it: what 16 GB hold
 PROFILED_TOKENS = 64  # of an answer, at most: the profile of a longer one is gigabytes
 KINDS = {  # what the operators of a profile are for
