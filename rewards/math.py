@@ -14,7 +14,7 @@ from rewards._math_words import in_words_too, labelled, meaning, point_in_time, 
 LETTERS = ("name", "word", "text")
 MAX_CHARACTERS = 2_000
 
-_INTEGER = re.compile(r"([+-]?)0*(\d+)")
+_NUMBER = re.compile(r"([+-]?)(\d+|\d{1,3}(?:,\d{3})+)(?:\.(\d*))?", re.ASCII)
 _SOMETHING = re.compile(r"([^=<>\d,;]{1,60})=(.+)", re.DOTALL)
 _OPERATION = re.compile(r"\\(?:lim|limsup|liminf|i{0,2}int|oint|sum|prod|det|sup|inf|dim|Pr)(?![A-Za-z])")
 
@@ -55,10 +55,9 @@ def same(gold: str, answer: str) -> bool:
     """Whether two bare answers say the same, `answer` being evaluated as far as `gold`."""
     if len(answer) > (MAX_INTEGER if answer[-1:].isdigit() else MAX_CHARACTERS):
         return False
-    whole = _INTEGER.fullmatch(gold), _INTEGER.fullmatch(answer)
-    if all(whole):
-        (sign, digits), (other_sign, other_digits) = (match.groups() for match in whole)
-        return digits == other_digits and (digits == "0" or (sign == "-") == (other_sign == "-"))
+    numbers = _NUMBER.fullmatch(gold), _NUMBER.fullmatch(answer)
+    if all(numbers):  # compared as text: it is quick, and no number is too long
+        return _digits(*numbers[0].groups()) == _digits(*numbers[1].groups())
     if len(answer) > MAX_CHARACTERS:
         return False
     verdict = _same_words(gold, answer)
@@ -71,6 +70,11 @@ def same(gold: str, answer: str) -> bool:
         return _spelled_alike(gold, answer) or (inside not in (None, answer) and same(gold, inside))
     except RecursionError:  # a thousand fractions one in another: nobody's answer
         return False
+
+
+def _digits(sign: str, whole: str, decimals: str | None) -> tuple[bool, str, str]:
+    whole, decimals = whole.replace(",", "").lstrip("0"), (decimals or "").rstrip("0")
+    return sign == "-" and bool(whole or decimals), whole, decimals
 
 
 def _same_words(gold: str, answer: str) -> bool | None:
