@@ -43,6 +43,7 @@ def meet(parameters):
             )
 
     found.next_rendezvous = next_rendezvous
+    found.get_backend = lambda: parameters.backend  # torchrun compares it with the name that it asked for
     return found
 
 

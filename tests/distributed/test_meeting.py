@@ -62,6 +62,7 @@ def test_two_machines_meet_and_train(accelerated, rendezvous_known, experiment, 
 
     def machine(number: int):
         options = [*sizes, "--machine_rank", str(number), "--main_process_port", port]
+        options += ["--rdzv_conf", f"is_host={1 - number}"]
         return accelerated("cpu2", "sft", experiment, f"output={tmp_path}", options=options, **path)
 
     with ThreadPoolExecutor() as both:
