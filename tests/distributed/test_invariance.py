@@ -118,7 +118,7 @@ def test_a_zero3_result_loads_in_plain_transformers(trained):
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("preset", ["cpu2_zero2", "cpu2_zero3"])
+@pytest.mark.parametrize("preset", [pytest.param("cpu2_zero2", marks=pytest.mark.slow), "cpu2_zero3"])
 def test_shards_become_one_folder_without_an_accelerator(trained, lab, tmp_path, preset):
     import torch
     from safetensors.torch import load_file

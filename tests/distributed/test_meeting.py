@@ -80,6 +80,7 @@ def test_a_process_whose_fellows_never_start_says_so(experiment, tmp_path):
     assert "lab: rank 0 waited 3 s" in job.stderr and "the 2 processes of this run did not all meet" in job.stderr
 
 
+@pytest.mark.slow
 def test_a_preset_for_gpus_where_there_are_none(accelerated, tmp_path):
     options = ["--num_processes", "2"]
     job = accelerated("ddp", "grpo", "smoke", f"output={tmp_path}", options=options, CUDA_VISIBLE_DEVICES="")
