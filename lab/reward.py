@@ -101,11 +101,11 @@ class Reward:
     def range(self) -> tuple[float, float]:
         return self.recipe.range
 
-    @property
+    @functools.cached_property
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.recipe.function)
 
-    @property
+    @functools.cached_property
     def identity(self) -> str:
         """Names the function, its version and its parameters: equal identities give equal scores."""
         values = ", ".join(f"{k}={v!r}" for k, v in sorted(self.parameters.items()))
