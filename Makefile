@@ -21,8 +21,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/lab run configs/quickstart.yaml
 
+# Two files of tests at a time; the slow ones measure themselves against deadlines, and run alone.
 test: install
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" -n 2 --dist loadfile
 
 test-all: install
 	$(PYTEST)
