@@ -22,12 +22,15 @@ def main() -> int:
     except SignalException as stopped:
         return 128 + stopped.sigval
     except ChildFailedError as failed:
-        for rank, failure in sorted(failed.failures.items()):
+        # torchrun ends the ranks that are left once one has failed: they are not to blame, if any other is.
+        by_themselves = {rank: f for rank, f in failed.failures.items() if f.exitcode != -signal.SIGTERM}
+        failures = by_themselves or failed.failures
+        for rank, failure in sorted(failures.items()):
             if failure.exitcode < 0:
                 print(f"lab: rank {rank} was ended by {signal.Signals(-failure.exitcode).name}", file=sys.stderr)
             elif failure.exitcode != 2:
                 print(f"lab: rank {rank} ended with exit code {failure.exitcode}", file=sys.stderr)
-        return 2 if all(failure.exitcode == 2 for failure in failed.failures.values()) else 1
+        return 2 if all(failure.exitcode == 2 for failure in failures.values()) else 1
     return 0
 
 
