@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.benchmark import benchmark
-from lab.benchmark_tasks import find, stock_names
+from lab.benchmark.tasks import find, stock_names
 from lab.errors import UserError
 from lab.evidence.statistics import paired_change, wilson
 from lab.registry import load_task

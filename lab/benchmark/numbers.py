@@ -6,7 +6,7 @@ from math import isclose
 from statistics import NormalDist
 from typing import Any
 
-from lab.benchmark_tasks import Entry
+from lab.benchmark.tasks import Entry
 from lab.errors import UserError
 from lab.evidence.statistics import Change, bootstrap_interval, holm, over_rows, paired_change, sign_flip
 
@@ -174,7 +174,7 @@ def table(found: Sequence[Line], columns: Sequence[str], reference: str) -> str:
     for line, label in zip(found, left):
         rows.append([label, *(_shown(line.cells.get(name)) for name in columns)])
         if any(cell.change for cell in line.cells.values()):
-            rows.append(["", *(_changed(line.cells.get(name), found) for name in columns)])
+            rows.append(["", *(_changed(line.cells.get(name)) for name in columns)])
     widths = [width] + [max(len(row[i]) for row in rows) + 3 for i in range(1, len(columns) + 1)]
     text = ["".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     text += ["value [95 % interval over rows]" + (_legend(found, reference) if len(columns) > 1 else "")]
@@ -212,7 +212,7 @@ def _shown(cell: Cell | None) -> str:
     return f"{value} {_range(cell.ci95, share, '')}"
 
 
-def _changed(cell: Cell | None, found: Sequence[Line]) -> str:
+def _changed(cell: Cell | None) -> str:
     if cell is None or cell.change is None:
         return ""
     share = _is_share(cell)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lab import benchmark_models, benchmark_numbers, benchmark_tasks
+from lab.benchmark import models, numbers
+from lab.benchmark.tasks import Entry, Name, build, find
 from lab.config import Experiment, Model, load_experiment
 from lab.distributed import world_size
 from lab.errors import UserError
@@ -43,16 +44,16 @@ def benchmark(
     """
     if world_size() > 1:
         raise UserError("lab eval --model runs in one process: start it without accelerate")
-    remote = benchmark_models.is_url(backend)
+    remote = models.is_url(backend)
     columns = [Column("model", Model(model))] if remote else _columns(model)
     if baseline:
         columns.insert(0, Column("baseline", Model(baseline) if remote else _columns(baseline)[-1].model))
-    benchmark_models.check_backend(backend, [column.model.checkpoint for column in columns])
-    names = benchmark_tasks.find(tasks)
+    models.check_backend(backend, [column.model.checkpoint for column in columns])
+    names = find(tasks)
     notes: list[str] = []
     columns = columns if remote else [_prompted(column, names, notes) for column in columns]
     _quiet()
-    entries = benchmark_tasks.build(names, notes, samples, limit, small, remote)
+    entries = build(names, notes, samples, limit, small, remote)
     try:
         _check_sandbox(entries)
         folder = new_folder(Path(output).expanduser() / "eval")
@@ -91,7 +92,7 @@ def _columns(spec: str) -> list[Column]:
     return [Column("before", started_from), Column("after", replace(started_from, checkpoint=str(last)))]
 
 
-def _prompted(column: Column, names: Sequence[benchmark_tasks.Name], notes: list[str]) -> Column:
+def _prompted(column: Column, names: Sequence[Name], notes: list[str]) -> Column:
     """The column with its mode: completion where the tokenizer has no chat template. Adds to `notes` what to mind."""
     from lab.checkpoints import load_tokenizer
     from lab.evidence.parity import renderer_note
@@ -110,7 +111,7 @@ def _prompted(column: Column, names: Sequence[benchmark_tasks.Name], notes: list
     return replace(column, model=model)
 
 
-def _check_sandbox(entries: Sequence[benchmark_tasks.Entry]) -> None:
+def _check_sandbox(entries: Sequence[Entry]) -> None:
     from lab.sandbox import checked
 
     if any(task.lab_task.runs_code for task in _ours(entries)):
@@ -122,7 +123,7 @@ def _check_sandbox(entries: Sequence[benchmark_tasks.Entry]) -> None:
 
 def _evaluate(
     column: Column,
-    entries: Sequence[benchmark_tasks.Entry],
+    entries: Sequence[Entry],
     backend: str,
     batch_size: int,
     limit: int | None,
@@ -138,7 +139,7 @@ def _evaluate(
     print(f"{column.name}: {column.model.checkpoint}", flush=True)
     tracker = EvaluationTracker(output_path=str(folder / f"results-{column.name}.json"))
     with quiet_libraries():
-        lm, arguments = benchmark_models.load(column.model, backend, batch_size)
+        lm, arguments = models.load(column.model, backend, batch_size)
         for task in _ours(entries):
             task.settings["mode"] = task.config.metadata["mode"] = column.model.mode
             task.tokenizer = getattr(lm, "tokenizer", None)
@@ -169,7 +170,7 @@ def _evaluate(
 @contextmanager
 def _server_errors(backend: str) -> Iterator[None]:
     """A server that fails amid the answers is one sentence, after lm-eval's client has tried three times."""
-    if not benchmark_models.is_url(backend):
+    if not models.is_url(backend):
         yield
         return
     import aiohttp
@@ -193,14 +194,14 @@ def _quiet() -> None:
     datasets.disable_progress_bars()
 
 
-def _ours(entries: Sequence[benchmark_tasks.Entry]) -> list[Any]:
+def _ours(entries: Sequence[Entry]) -> list[Any]:
     return [entry.tasks[0] for entry in entries if entry.ours]
 
 
 # ---- what it leaves
 
 
-def _write_samples(folder: Path, column: str, entries: Sequence[benchmark_tasks.Entry], samples: Mapping) -> None:
+def _write_samples(folder: Path, column: str, entries: Sequence[Entry], samples: Mapping) -> None:
     """samples-<column>-<task>.jsonl: each row as lm-eval logs it, and for our tasks a verdict an answer."""
     from lm_eval.utils import handle_non_serializable
 
@@ -218,7 +219,7 @@ def _write_samples(folder: Path, column: str, entries: Sequence[benchmark_tasks.
 def _conclude(
     folder: Path,
     columns: Sequence[Column],
-    entries: Sequence[benchmark_tasks.Entry],
+    entries: Sequence[Entry],
     results: Mapping[str, dict],
     backend: str,
     limit: int | None,
@@ -228,7 +229,7 @@ def _conclude(
     from lab.evidence.stock import STOCK, compare
 
     reference = columns[0].name
-    found = benchmark_numbers.lines(entries, results, reference)
+    found = numbers.lines(entries, results, reference)
     notes += [note for column in columns for note in _doubts(column, entries, results[column.name]["samples"])]
     summary = {
         "started": folder.name,
@@ -243,12 +244,12 @@ def _conclude(
             }
             for c in columns
         },
-        "tasks": benchmark_numbers.as_json(found),
+        "tasks": numbers.as_json(found),
         "notes": notes,
         "versions": package_versions(),
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
-    shown = [benchmark_numbers.table(found, [column.name for column in columns], reference)]
+    shown = [numbers.table(found, [column.name for column in columns], reference)]
     for entry in entries:
         if entry.ours and entry.tasks[0].settings["lab_task"] in STOCK:  # by its name: not a file that is called alike
             for column in columns:
@@ -257,7 +258,7 @@ def _conclude(
     return "\n\n".join([*shown, *(["\n".join(f"note: {note}" for note in notes)] if notes else [])])
 
 
-def _doubts(column: Column, entries: Sequence[benchmark_tasks.Entry], samples: Mapping[str, list]) -> Iterator[str]:
+def _doubts(column: Column, entries: Sequence[Entry], samples: Mapping[str, list]) -> Iterator[str]:
     """What a reader has to know before believing a column's numbers on our tasks; one sentence each."""
     from lab.evidence.report import TOO_MANY_TRUNCATED
 
