@@ -74,7 +74,7 @@ def generate(
             if next(steps) == EARLY and max_tokens > LONG:
                 stack.enter_context(laid_out_for_decoding(model, len(chosen)))
             if decoding is not None:
-                logits = decoding.advance(model, chosen)
+                logits = decoding.advance(model, chosen, max_tokens)
     return answers.as_lists()
 
 
@@ -273,11 +273,12 @@ class Decoding:
         self.begin(prompt_of, torch.cat([self.begun, torch.full_like(other.begun, self.done)]))
         return self
 
-    def advance(self, model, tokens: torch.Tensor) -> torch.Tensor:
-        """tokens (B,), the answers' newest → logits (B, V) of the next."""
+    def advance(self, model, tokens: torch.Tensor, longest: int) -> torch.Tensor:
+        """tokens (B,), the answers' newest, of `longest` at most → logits (B, V) of the next."""
         column = torch.arange(self.done + 1, device=tokens.device)
         self.own_mask = _hiding(column < self.begun[:, None])
-        positions = self.lengths[self.prompt_of] + self.done - self.begun
+        # an ended answer that is still in the batch must not go beyond the positions that the model has
+        positions = self.lengths[self.prompt_of] + (self.done - self.begun).clamp(max=longest - 1)
         logits = _logits(model, tokens[:, None], positions[:, None], self)[:, 0]
         self.done += 1
         return logits

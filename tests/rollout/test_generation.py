@@ -77,6 +77,19 @@ def test_the_next_prompts_take_the_places_of_finished_answers(shared, at_once):
     assert widest <= max(at_once, 3)
 
 
+def test_answers_may_end_at_the_last_position_that_the_model_has():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    register()
+    config = GPT2Config(n_layer=1, n_embd=32, n_head=2, vocab_size=50, n_positions=16, bos_token_id=1, eos_token_id=2)
+    model = GPT2LMHeadModel(config).eval()
+    model.set_attn_implementation(NAME)
+    torch.manual_seed(0)
+    prompts = [[3 + i, 4 + i, 5 + i, 6 + i] for i in range(40)] * 5
+    answers = generate(model, prompts, [1] * len(prompts), Sampling(1.0), [2], 12, at_once=16)
+    assert {len(answer) for answer in answers} >= {1, 12}
+
+
 def test_log_probabilities_after_answers_have_left(shared):
     """Half of the answers leave, the longest prompt with them; what stays still sees its own prompt and tokens."""
     prompts, counts = _prompts(4), [2, 3, 1, 2]
@@ -90,7 +103,7 @@ def test_log_probabilities_after_answers_have_left(shared):
         for text, token in zip(texts, tokens.tolist(), strict=True):
             text.append(token)
         with torch.no_grad():
-            logits = decoding.advance(shared, tokens)
+            logits = decoding.advance(shared, tokens, 10)
             for row, text in zip(logits.log_softmax(1), texts, strict=True):
                 expected = shared(torch.tensor([text])).logits[0, -1].log_softmax(0)
                 assert (row - expected).abs().max() < 1e-4
