@@ -124,6 +124,30 @@ class Experiment:
 
 SECTIONS = {"model": Model, "sft": Sft, "grpo": Grpo, "eval": Eval, "report": Report}
 STAGES = ("sft", "grpo")
+LOWEST = {  # what a number may be; those of TRL that are not here it checks itself
+    "seed": 0,
+    "eval.n": 1,
+    "eval.samples": 1,
+    "eval.temperature": 0,
+    "eval.seed": 0,
+    "eval.batch_size": 1,
+    "eval.max_tokens": 1,
+    "report.completions": 0,
+    "sft.demonstrations": 1,
+    "sft.examples_per_step": 1,
+    "sft.max_steps": -1,
+    "grpo.prompts_per_step": 1,
+    "grpo.prompts": 1,
+    "grpo.max_steps": -1,
+    "grpo.num_generations": 2,
+    "grpo.max_completion_length": 1,
+    "grpo.dynamic_sampling": 0,
+    "grpo.drop_solved": 0,
+    "grpo.sync_gap": 0,
+    "grpo.unscorable_share": 0,
+    "grpo.reward_seconds": 0.01,
+    "grpo.reward_budget": 0.01,
+}
 
 
 def load_experiment(config: str, overrides: typing.Sequence[str] = ()) -> Experiment:
@@ -135,16 +159,17 @@ def load_experiment(config: str, overrides: typing.Sequence[str] = ()) -> Experi
     tree = _read(path)
     for override in overrides:
         _apply(tree, override)
-    if not isinstance(tree.get("name", ""), str):
-        raise UserError(f"{path.name}: name must be text, got {tree['name']!r}")
-    tree.setdefault("name", path.stem)
+    name = tree.setdefault("name", path.stem)
+    if not isinstance(name, str) or Path(name).name != name or name in ("", ".."):
+        raise UserError(f"{path.name}: name must be text without slashes, the name of a folder, got {name!r}")
     problems: list[str] = []
     experiment = _experiment(tree, problems)
     if problems:
         raise UserError("\n".join(f"{path.name}: {problem}" for problem in problems))
+    _check_numbers(experiment)
     for stage in STAGES:
         if getattr(experiment, stage) is not None:
-            _check_stage(experiment, stage)
+            experiment.plan(stage)
     check_name(experiment.sandbox)
     if experiment.eval.samples > 1 and experiment.eval.temperature == 0:
         raise UserError(
@@ -314,16 +339,12 @@ def _mixture(value, problems: list[str]) -> dict[str, float]:
     return {}
 
 
-def _check_stage(experiment: Experiment, stage: str) -> None:
-    arguments = getattr(experiment, stage).arguments
-    for name, lowest in {"max_steps": -1, "num_generations": 2, "max_completion_length": 1}.items():
-        if arguments.get(name) is not None and arguments[name] < lowest:
-            raise UserError(f"{stage}.{name} must be at least {lowest}, got {arguments[name]}")
-    for name in ("demonstrations", "examples_per_step", "prompts_per_step", "prompts"):
-        number = getattr(getattr(experiment, stage), name, None)
-        if number is not None and number < 1:
-            raise UserError(f"{stage}.{name} must be at least 1, got {number}")
-    for name in ("dynamic_sampling", "drop_solved"):
-        if experiment.grpo and (number := getattr(experiment.grpo, name)) < 0:
-            raise UserError(f"grpo.{name} must be at least 0, got {number}")
-    experiment.plan(stage)
+def _check_numbers(experiment: Experiment) -> None:
+    tree = experiment.as_dict()
+    for name, lowest in LOWEST.items():
+        section, _, key = name.rpartition(".")
+        number = ((tree[section] if section else tree) or {}).get(key)
+        if number is not None and not number >= lowest:  # .nan in YAML is above and below nothing
+            raise UserError(f"{name} must be at least {lowest}, got {number}")
+    if experiment.grpo and (share := experiment.grpo.unscorable_share) > 1:
+        raise UserError(f"grpo.unscorable_share must be a share between 0 and 1, got {share}")
