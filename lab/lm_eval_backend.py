@@ -70,8 +70,8 @@ class LabHF(HFLM):
                 try:
                     self._answer(requests, places, answered)
                 except NotCoveredError as error:
-                    progress.write(f"lab-hf: the hf backend answers {len(places)} requests, because {error}")
                     left = [place for place in places if texts[place] is None]
+                    progress.write(f"lab-hf: the hf backend answers {len(left)} requests, because {error}")
                     theirs = super().generate_until([requests[p] for p in left], True)
                     for place, text in zip(left, theirs, strict=True):
                         texts[place] = text

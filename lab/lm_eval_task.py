@@ -78,9 +78,11 @@ class LabTask(ConfigurableTask):
                 *(m for m in messages if m["role"] != "system"),
             ]
         self.tokenizer = self.tokenizer or self._find_tokenizer(chat_template)
+        self.prefilled = ""
         if apply_chat_template:
             prompt = chat_template(messages)
-            self.prefilled = opened_thought(prompt) if isinstance(prompt, str) else ""
+            if isinstance(prompt, str):  # an endpoint's is not rendered yet
+                self.prefilled = opened_thought(prompt)
             return prompt
         if self.settings["mode"] != "completion":
             raise UserError(
