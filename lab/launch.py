@@ -135,5 +135,5 @@ def start(preset_name: str, experiment: Experiment | None, arguments: list[str])
         if outcome["sentence"] not in said:
             said.add(outcome["sentence"])
             print(f"lab (rank {outcome['rank']}): {outcome['sentence']}", file=sys.stderr)
-    stopped = outcomes and all(outcome["code"] == 0 for outcome in outcomes)
+    stopped = len(outcomes) == processes and all(outcome["code"] == 0 for outcome in outcomes)
     return 0 if stopped and code == 128 + signal.SIGTERM else code
