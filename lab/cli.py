@@ -198,7 +198,7 @@ def decontaminate(
     """Look for a benchmark's questions, word for word or with other numbers, among a task's training rows."""
     from lab.evidence.decontaminate import check
 
-    shown, _ = check(name, against.split(","))
+    shown, _ = check(name, [benchmark.strip() for benchmark in against.split(",")])
     print(shown)
 
 
