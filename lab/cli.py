@@ -66,8 +66,12 @@ def evaluate(
     if bool(config) == bool(model):
         raise UserError("lab eval takes an experiment's CONFIG, or --model with --tasks: give one of the two")
     if config:
-        if tasks or baseline:
-            raise UserError("--tasks and --baseline go with --model: an experiment names its own `task`")
+        asked = (tasks, samples, limit, baseline, backend, batch_size, output, small)
+        if asked != ("", 1, None, "", "lab-hf", 32, "runs", False):
+            raise UserError(
+                "--tasks, --samples, --limit, --baseline, --backend, --batch-size, --output and --small go with "
+                "--model: an experiment has its own `task`, `output` and `eval`"
+            )
         _execute(_experiment(config, overrides), ["base"], dry_run, accelerate)
         return
     if dry_run or accelerate:

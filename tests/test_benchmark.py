@@ -324,6 +324,7 @@ def test_an_endpoint_that_fails_or_is_not_there_is_one_sentence(own, tmp_path, m
         ([], "give one of the two"),
         (["smoke", "--model", "tiny"], "give one of the two"),
         (["smoke", "--tasks", "digits"], "go with --model"),
+        (["smoke", "--samples", "4"], "go with --model"),
         (["--model", "tiny", "--tasks", "digit"], "did you mean 'digits'?"),
         (["--model", "tiny", "--tasks", "arc_chalenge"], "'arc_challenge' or lm-eval's 'arc_challenge'?"),
         (["--model", "tiny", "--tasks", "digits", "--backend", "vllm"], "pip install 'reasoning-lab[vllm]'"),

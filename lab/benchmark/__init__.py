@@ -82,8 +82,9 @@ def _columns(spec: str) -> list[Column]:
     """A checkpoint as one column; a run folder as `before` and `after`, with the settings it was trained with."""
     path = Path(spec).expanduser()
     if not (path / "provenance.json").is_file():
-        inside_a_run = (path.parent / "provenance.json").is_file()
-        settings = load_experiment(str(path.parent / "config.yaml")).model if inside_a_run else Model(spec)
+        # RUN/grpo and RUN/grpo/checkpoint-40 were trained with their run's settings
+        run = next((folder for folder in path.parents[:2] if (folder / "provenance.json").is_file()), None)
+        settings = load_experiment(str(run / "config.yaml")).model if run else Model(spec)
         return [Column("model", replace(settings, checkpoint=spec))]
     last = newest_checkpoint(path)
     if last is None:
