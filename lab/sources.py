@@ -56,9 +56,9 @@ class Hub:
         folder = os.environ.get(LOCAL)
         if folder and (Path(folder).expanduser() / self.path).is_dir():
             return _load(str(Path(folder).expanduser() / self.path), self.config, theirs)
-        why = _why_unreachable(self.path)
+        why = why_unreachable(self.path)
         try:
-            with _offline(bool(why)):
+            with offline(bool(why)):
                 return _load(self.path, self.config, theirs)
         except (ConnectionError, FileNotFoundError, ValueError) as error:
             found = self.packaged(theirs)
@@ -87,7 +87,7 @@ def _load(path: str, config: str | None, split: str):
 
 
 @cache
-def _why_unreachable(path: str) -> str:
+def why_unreachable(path: str) -> str:
     """Why the hub gives no answer for this data set; empty where it does. Asked once: a vain load takes 24 s."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -102,13 +102,13 @@ def _why_unreachable(path: str) -> str:
 
 
 @contextmanager
-def _offline(offline: bool):
+def offline(wanted: bool):
     """Has `datasets` look into its cache alone."""
     import datasets
     from huggingface_hub import constants
 
     before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
-    if offline:
+    if wanted:
         datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
     try:
         yield

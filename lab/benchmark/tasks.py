@@ -162,12 +162,12 @@ def _stock(name: Name) -> Iterator[Entry]:
 @contextmanager
 def _told(spec: str, local: bool = True) -> Iterator[None]:
     """Whatever keeps a stock task from loading, in one sentence; a hub out of reach is asked once, not for a minute."""
-    from lab.sources import _offline, _why_unreachable
+    from lab.sources import offline, why_unreachable
 
     name = Path(spec).stem
-    why = "" if local else _why_unreachable("openai/gsm8k")  # any that exists: does the hub answer at all?
+    why = "" if local else why_unreachable("openai/gsm8k")  # any that exists: does the hub answer at all?
     try:
-        with _offline(bool(why)):
+        with offline(bool(why)):
             yield
     except (ConnectionError, FileNotFoundError) as error:
         own = f", or evaluate our own version of it, {name!r}" if name in task_names() else ""

