@@ -101,7 +101,8 @@ def start_processes(timeout_seconds: float) -> None:
         where = f"{os.environ.get('MASTER_ADDR', 'localhost')}:{os.environ.get('MASTER_PORT', '29500')}"
         raise UserError(
             f"rank {rank()} waited {timeout_seconds:g} s at {where}, and the {world_size()} processes of this run did "
-            "not all meet there: start as many as WORLD_SIZE says, each with the address and port of rank 0"
+            f"not all meet there ({' '.join(str(error).split())[:200]}): start as many as WORLD_SIZE says, each with "
+            "the address and port of rank 0"
         ) from error
     if state.num_processes != world_size():
         raise UserError(
