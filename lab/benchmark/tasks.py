@@ -105,7 +105,8 @@ def build(
     for entry in entries:
         for task in entry.tasks:
             if task.task_name in seen:
-                raise UserError(f"the task {task.task_name} comes twice, by {seen[task.task_name]} and {entry.label}")
+                by = f"{seen[task.task_name]} and {entry.label}"
+                raise UserError(f"the task {task.task_name} comes twice, by {by}: leave one of them out of --tasks")
             seen[task.task_name] = entry.label
             _check(entry, task, remote)
         if entry.ours:
