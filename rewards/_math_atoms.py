@@ -1,8 +1,13 @@
 """The parts of a mathematical answer that stand by themselves: symbols, macros, functions, brackets, matrices."""
 
+import re
+
 from rewards._math_tokens import FUNCTIONS, Token, Unreadable
 from rewards._math_tree import Node, number
 
+_CONDITIONAL = re.compile(
+    r"[ ,]*(?:for|where|with|provided|given)(?: (?:some|any|all|every))?(?: (?:real|arbitrary))?(?: constants?)?[ ,]*"
+)
 MATRICES = {"pmatrix", "bmatrix", "Bmatrix", "matrix", "array", "smallmatrix"}
 BASES = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12,
@@ -55,7 +60,7 @@ class Atoms:
             return word if word in ("and", "or") else ","
         if token.kind in ("text", "word") and str(token.value).strip(" ,").lower() in ("and", "or"):
             return str(token.value).strip(" ,").lower()
-        conditional = str(token.value).strip(" ,") in ("for", "where", "with", "provided", "given")
+        conditional = token.kind in ("text", "word") and _CONDITIONAL.fullmatch(str(token.value))
         if conditional and self.peek(2).value in ("in", "ne", "<", ">", "le", "ge"):
             return ","
         return {"vee": "or", "wedge": "and"}.get(token.value) if token.kind == "command" else None

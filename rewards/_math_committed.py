@@ -2,7 +2,8 @@
 
 import re
 
-from lab.response import region_contents
+from lab.response import TAIL_CHARACTERS, region_contents
+from rewards._math_retracted import taken_back
 
 MAX_SPELLINGS = 3  # of one answer in several boxes
 MAX_INTEGER = 50_000  # characters of a plain integer, which is compared as text
@@ -43,19 +44,20 @@ _DOUBTED = re.compile(  # in the box's sentence
     r"|\beither [^.]{1,40}\bor[\s$(\\]*$",
     re.IGNORECASE,
 )
-_TAKEN_BACK = re.compile(
-    r"\b(?:wait\b|scratch that|on second thought|correction:|actually,? (?:no|scratch|that|it)\b"
-    r"|(?:this|that|it|which)(?: is| was|['\u2019]s) (?:wrong|incorrect|not right|a mistake))",
-    re.IGNORECASE,
-)
-_OTHER_ANSWER = re.compile(r"\banswer (?:is|should be|=)[\s:*]*(?=[-\\$\d])([^\n]{1,200})", re.IGNORECASE)
+_TAKEN_BACK = re.compile(r"\b(?:wait\b|scratch that|on second thought)", re.IGNORECASE)
 # A box that is only a part of a formula: -\boxed{4}, x < \boxed{4}, \boxed{4}^2, \frac{\boxed{4}}{2}, \boxed{4},5
 _PART_BEFORE = re.compile(
     r"(?:\d|-|(?:[+/^]|(?<!_)_)\s*|(?<![</])\b[A-Za-z]\s*[<>]\s*"
     r"|\\(?:pm|mp|cdot|times|div|leq?|geq?|lt|gt|sqrt(?:\[\d+\])?|[dt]?frac|log|ln|sin|cos|tan)\b\s*\{?)$"
 )
+_HIDING = (
+    r"\\(?:(?:text|page)?color\s*\{\s*[^{}]*(?:white|transparent|snow|ivory|#)|(?:text|page)?color\s*\["
+    r"|[hv]?phantom|smash|(?:math)?[rl]lap|(?:math)?clap|opacity|makebox|framebox|raisebox|kern|mkern|hskip|mskip|hspace\*?\s*\{\s*-"
+    r"|scalebox|resizebox|[bx]?cancel|sout|st\b|invisible|only|tiny\b)"
+)
+_HIDDEN, _OPEN_HIDDEN = re.compile(_HIDING, re.I), re.compile(rf"{_HIDING}[^{{}}]*\}}?(?:\[[^\]]*\])?\s*\{{?[^{{}}]*$")
 _PART_AFTER = re.compile(
-    r"\d|[A-Za-z](?![A-Za-z])|[,.]\d|\s*\^(?!\s*\{?\s*\\circ)|_(?!_)"
+    r"(?:\\[,;:!]\s*)?\d|[A-Za-z](?![A-Za-z])|[,.]\d|\s*\^(?!\s*\{?\s*\\circ)|_(?!_)"
     r"|[ ]*[-+*/:<>][ ]*(?:\d|[a-z](?![a-z|>])|\\(?:frac|sqrt|pi)\b)"
     r"|\s*\\(?:pi|cdot|times|div|pm|mp|sqrt|[dt]?frac|leq?|geq?|neq?|lt|gt)\b"
 )
@@ -64,15 +66,17 @@ _PART_AFTER = re.compile(
 def committed(response) -> tuple[list[str], str]:
     """The one answer of a response (its spellings, where it stands there twice), or none and the reason."""
     answers = response.answers[: MAX_SPELLINGS + 1]
+    if any(map(_denied, [response.final[-TAIL_CHARACTERS:]] if answers and response.region == "boxed" else answers)):
+        return [], "denied"
     if response.region != "boxed":
-        if any(map(_denied, answers)):
-            return [], "denied"
         answers = list(dict.fromkeys(inner for text in answers for inner in _inside(text)))
     if not answers:
         return [], "no answer" if response.finished else "truncated"
     if len(answers) > MAX_SPELLINGS:
         return [], "several answers"
     answers = list(map(bare, answers))
+    if any(map(_HIDDEN.search, answers)):  # white on white, struck out, or one over the other
+        return [], "hidden"
     return (answers, "") if all(answers) else ([], "no answer")
 
 
@@ -109,10 +113,14 @@ def _denied(text: str) -> bool:
     before, after = text[max(0, start - 100) : start], text[end : end + 1_000]
     if _DENIED_BEFORE.search(before[-60:]) or _DENIED_AFTER.match(after) or _TAKEN_BACK.search(after):
         return True
-    if _PART_BEFORE.search(before) or _PART_AFTER.match(after) or (before.endswith("(") and after[:1] == ","):
+    if (
+        _OPEN_HIDDEN.search(before)
+        or _PART_BEFORE.search(before)
+        or _PART_AFTER.match(after)
+        or (before.endswith("(") and after[:1] == ",")
+    ):
         return True
-    others = (bare(match[1]) for match in _OTHER_ANSWER.finditer(after))
-    return bool(_DOUBTED.search(_SENTENCE_END.split(before)[-1])) or any(bare(inside[0]) not in o for o in others)
+    return bool(_DOUBTED.search(_SENTENCE_END.split(before)[-1])) or taken_back(bare(inside[0]), text[end:])
 
 
 def bare(text: str) -> str:

@@ -1,5 +1,6 @@
 """Whether an answer's tree says the same as the gold's: like with like, and evaluated as far."""
 
+from rewards._math_forms import is_literal
 from rewards._math_names import (
     any_integer,
     as_point,
@@ -9,12 +10,13 @@ from rewards._math_names import (
     is_equation,
     substituted,
     value_of,
+    with_argument_of,
     worked_out,
 )  # fmt: skip
 from rewards._math_scalars import NEEDED_POINTS, far_points, infinity, sample_points, scalars_equal
 from rewards._math_sets import FLIPPED, real_set, same
-from rewards._math_tree import SCALARS, Node
-from rewards._math_values import Refused, close, precise, quick, symbols
+from rewards._math_tree import SCALARS, Node, number
+from rewards._math_values import Refused, close, exact, precise, quick, symbols
 from rewards._math_vectors import multiplied, same_notation
 
 COLLECTIONS = {"list", "set", "empty"}
@@ -26,6 +28,7 @@ C = Node("sym", data="C")
 def equal(gold: Node, answer: Node) -> bool:
     """Whether `answer` is `gold`, committed and evaluated. Never raises for what cannot be told: that is False."""
     gold, answer = as_point(any_integer(gold)), as_point(any_integer(answer))
+    answer = with_argument_of(gold, answer)
     if answer.kind == "rel" and "~" in answer.data and not (gold.kind == "rel" and "~" in gold.data):
         return False  # a hedge
     if not has_relation(gold):
@@ -76,6 +79,10 @@ def _signed(node: Node, sign: int) -> Node:
 def _equal(gold: Node, answer: Node) -> bool:
     if gold.kind in SCALARS and answer.kind in SCALARS:
         return scalars_equal(gold, _renamed_constant(gold, answer))
+    if gold.kind == "num" and answer.kind == "based" and answer.parts == (number(10),):
+        return gold == number(answer.data or 0)
+    if gold.kind == "ratio" and answer.kind in ("ratio", "div"):
+        return _ratios_equal(gold, answer)
     if gold.kind in COLLECTIONS and not any(part.kind == "rel" for part in gold.parts):
         return _collections_equal(gold, answer)
     if (
@@ -101,6 +108,21 @@ def _equal(gold: Node, answer: Node) -> bool:
     if gold.kind == answer.kind == "list":
         return len(gold.parts) == len(answer.parts) and _matched(gold.parts, answer.parts)
     return False
+
+
+def _ratios_equal(gold: Node, answer: Node) -> bool:
+    """Whether two ratios are one: 4:2 is 2:1, and of two numbers 4/9 is 4:9."""
+    parts = answer.parts if answer.kind == "ratio" else (answer, number(1))
+    if len(gold.parts) != len(parts):
+        return False
+    values, others = list(map(exact, gold.parts)), list(map(exact, parts))
+    if None in values + others or not values[0] or not all(map(is_literal, answer.parts)) or _like_a_time(values):
+        return all(map(_ends_equal, gold.parts, parts))
+    return all(values[0] * other == others[0] * value for value, other in zip(values, others, strict=True))
+
+
+def _like_a_time(values: list) -> bool:
+    return len(values) == 2 and values[0] <= 24 and 10 <= values[1] < 60  # 3:30 is neither 1:10 nor 1/10
 
 
 def _renamed_constant(gold: Node, answer: Node) -> Node:

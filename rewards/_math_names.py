@@ -103,6 +103,24 @@ def any_integer(node: Node) -> Node:
     return rest[0] if len(rest) == 1 else Node("list", rest, node.data[:-1])
 
 
+def with_argument_of(gold: Node, answer: Node) -> Node:
+    """The answer f(t) = 2t - 1 in the letter of the gold f(x) = 2x - 1, where both define one function."""
+    heads = [_first_side(node) for node in (gold, answer)]
+    named = all(
+        h.kind in ("apply", "mul") and len(h.parts) == 2 and {p.kind for p in h.parts} == {"sym"} for h in heads
+    )
+    if not named or heads[0].kind != heads[1].kind or heads[0].parts[0] != heads[1].parts[0]:
+        return answer
+    letter, other = heads[0].parts[1], heads[1].parts[1]
+    called = heads[0].kind == "apply" or heads[0].parts[0].data in ("h", "p", "q")
+    return substituted(answer, other, letter) if called and letter.data not in symbols(answer) else answer
+
+
+def _first_side(node: Node) -> Node:
+    node = node.parts[0] if node.kind == "list" else node
+    return node.parts[0] if node.kind == "rel" and node.data == ("=",) else node
+
+
 def substituted(node: Node, old: Node, new: Node) -> Node:
     return new if node == old else node._replace(parts=tuple(substituted(part, old, new) for part in node.parts))
 

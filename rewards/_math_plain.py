@@ -30,6 +30,7 @@ _CONDITION = re.compile(
 )  # (x \ne 1)
 _BRACED = re.compile(r"(?<![\\^_a-zA-Z}])\{([:.;=<>+-])\}")  # 3{:}30
 _DEGREE = re.compile(r"(?<!\^)(?<!\^\{)\\degree(?![A-Za-z])")
+_E_NOTATION = re.compile(r"(?<=\d)\\text(?:rm)?\s*\{\s*[eE]\s*\}(?=[+-]?\d|\{[+-]?\d+\})")  # 6.02\text{e}23
 _COLOR = re.compile(r"\\(?:text)?color\s*\{\w+\}")
 _ENCLOSED_DIGITS = re.compile(
     r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)|\\(?:text|mathrm)\s*\{([\dA-F]+)\}(?=[\dA-F]*_)"
@@ -62,6 +63,7 @@ def plain(text: str) -> str:
     text = _DEGREE.sub(r"^\\circ ", text)
     text = _BRACED.sub(r"\1", text)
     text = _COLOR.sub("", text)
+    text = _E_NOTATION.sub("e", text)
     text = _NO_DELIMITER.sub("", text)
     text = _LINES.sub(_listed, text)
     text = _ENCLOSED_DIGITS.sub(r"\1\2", text)

@@ -51,6 +51,8 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **_scaled("", {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
                    "quadrillion": 10**15, "dozen": 12, "score": 20, "gross": 144, "lakh": 10**5, "crore": 10**7}),
 }  # fmt: skip
+DERIVED = {"Hz": {"s": -1}, "N": {"kg": 1, "m": 1, "s": -2}, "J": {"kg": 1, "m": 2, "s": -2}}
+DERIVED |= {"W": {"kg": 1, "m": 2, "s": -3}, "Pa": {"kg": 1, "m": -1, "s": -2}}
 BASES = {base for base, _ in UNITS.values()}
 _COMPOUND = re.compile(r"(\d{1,9})\s*([A-Za-z]+)\s*(?:,|,?\s*and)?\s*(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]+)")
 COMPOUNDS = {"mph": "mile per hour", "kph": "km per hour", "kmh": "km per hour", "fps": "foot per second"}
@@ -127,6 +129,10 @@ def read_unit(rest: list[Token]) -> Unit | None:
         raise Unreadable("a power of no unit")
     if len(unknown) > 3:
         raise Unreadable("too many words for a unit")
+    for derived in DERIVED.keys() & exponents.keys():
+        times = exponents.pop(derived)
+        for base, power in DERIVED[derived].items():
+            exponents[base] = exponents.get(base, 0) + times * power
     dimension = tuple(sorted((base, power) for base, power in exponents.items() if power))
     return Unit(dimension, factor, droppable=not multiplied)
 

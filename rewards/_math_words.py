@@ -76,6 +76,7 @@ def words(text: str) -> str | None:
     if not _SENTENCE.fullmatch(text) or not (re.search("[A-Za-z]{3}", text) or text.lower() == "no"):
         return None
     phrase = _ARTICLE.sub("", " ".join(text.lower().split()), count=1) if len(text) > 3 else text.lower()
+    phrase = re.sub(r"^(?:it|this|that) (?:is|was|will be) (?:on )?(?:an? |the )?(?=[a-z]+$)", "", phrase)
     phrase = re.sub(r"^there (?:is|are) (?=no )", "", phrase)
     return _SAME_PHRASE.get(phrase, phrase)
 

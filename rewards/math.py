@@ -16,10 +16,13 @@ MAX_CHARACTERS = 2_000
 
 _NUMBER = re.compile(r"([+-]?)(\d+|\d{1,3}(?:,\d{3})+)(?:\.(\d*))?", re.ASCII)
 _SOMETHING = re.compile(r"([^=<>\d,;]{1,60})=(.+)", re.DOTALL)
+_EVENT = re.compile(
+    r"(?:P|\\Pr|\\mathbb\s?\{?P\}?|\\mathrm\{P\}|E|\\mathbb\{E\})\s?(?:\\left)?\((?:[^()]|\([^()]*\)){1,80}\)\s?=([^=]+)"
+)
 _OPERATION = re.compile(r"\\(?:lim|limsup|liminf|i{0,2}int|oint|sum|prod|det|sup|inf|dim|Pr)(?![A-Za-z])")
 
 
-@reward(reads=["answer"], range=(0, 1), version="2", sees="answer", imports=["mpmath"])
+@reward(reads=["answer"], range=(0, 1), version="2", sees="response", imports=["mpmath"])
 def math_answer(response, row):
     r"""1 when the response commits to exactly one evaluated answer that equals row["answer"]; else 0.
 
@@ -99,6 +102,8 @@ def _labelled_value(gold: str, answer: str) -> str | None:
     r"""The value behind a name that the reader does not know: \det A = 3, x^* = 3, \lim_{x \to 0} f(x) = 3."""
     if "=" in gold:
         return None
+    if event := _EVENT.fullmatch(answer):  # P(\text{sum} = 7) = 1/6
+        return bare(event[1])
     named = _SOMETHING.fullmatch(answer)
     balanced = named and named[1].count("{") == named[1].count("}")
     if balanced and not DENIALS & set(re.findall("[a-z]+", named[1].lower())):

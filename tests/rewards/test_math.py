@@ -131,5 +131,25 @@ def test_what_takes_an_answer_back_or_makes_it_a_part(text):
     assert score(text) == 0
 
 
+PHRASES = json.loads((Path(__file__).parents[1] / "data" / "math_retractions.json").read_text())
+
+
+@pytest.mark.parametrize("region", ["boxed", "everything"])
+def test_a_text_behind_the_box_that_takes_it_back_and_one_that_does_not(region):
+    kept = {after: score(rf"So \boxed{{42}}{after}", region=region) for after in sum(PHRASES.values(), [])}
+    assert [after for after in PHRASES["taken back"] if kept[after] != 0] == []
+    assert [after for after in PHRASES["kept"] if kept[after] != 1] == []
+
+
+HIDDEN = [r"\color{white}{42}", r"\textcolor{White}{42}", r"\color[rgb]{1,1,1}42", r"\phantom{a}=42", r"\smash{42}"]
+HIDDEN += [r"\rlap{1}42", r"\mathrlap{42}51", r"\cancel{42}", r"\hphantom{4}42", r"\hspace{-1cm}42"]
+
+
+def test_what_is_hidden_or_struck_out_is_no_answer():
+    assert [text for text in HIDDEN if score(rf"\boxed{{{text}}}") != 0] == []
+    assert score(r"\phantom{\boxed{42}}") == score(r"\color{white}\boxed{42}") == score(r"\boxed{42}\;51") == 0
+    assert score(r"\boxed{\color{red}42}") == score(r"\boxed{\textcolor{blue}{42}}") == 1
+
+
 def test_a_blank_gold_is_unscorable():
     assert score("42", " ") is None
