@@ -165,7 +165,9 @@ def say_outcome(code: int, sentence: str) -> None:
     folder = os.environ.get(OUTCOME)
     if folder:
         outcome = {"rank": rank(), "code": code, "sentence": sentence}
-        (Path(folder) / str(rank())).write_text(json.dumps(outcome))
+        half = Path(folder) / f".{rank()}"  # this rank may be killed while it writes
+        half.write_text(json.dumps(outcome))
+        half.rename(Path(folder) / str(rank()))
     if is_main() or not folder:
         print(f"lab{'' if is_main() else f' (rank {rank()})'}: {sentence}", file=sys.stderr)
 

@@ -129,7 +129,7 @@ def start(preset_name: str, experiment: Experiment | None, arguments: list[str])
             code = child.wait() and 130
         finally:
             signal.signal(signal.SIGTERM, before)
-        outcomes = [json.loads(file.read_text()) for file in sorted(Path(folder).iterdir())]
+        outcomes = [json.loads(file.read_text()) for file in sorted(Path(folder).glob("[0-9]*"))]
     said = {outcome["sentence"] for outcome in outcomes if outcome["rank"] == 0}  # rank 0 has said it itself
     for outcome in outcomes:
         if outcome["sentence"] not in said:

@@ -175,6 +175,8 @@ class LabHF(HFLM):
         """Why the shared-prefix attention is not for this model; empty where it gives the model's own logits."""
         from lab.rollout.generation import _prefill
 
+        if attention.rotates_by_length(self.model.config):
+            return "its rotary frequencies depend on the batch's longest sequence"
         ids = torch.tensor([self.tok_encode("The quick brown fox", add_special_tokens=False)], device=self.device)
         before = self.model.config._attn_implementation
         try:

@@ -63,6 +63,7 @@ def _facts(run: Run) -> dict[str, Any]:
     tasks = run.provenance.get("tasks", {})
     facts = {name: value for name, value in config.items() if name not in MAY_DIFFER}
     hashes = {name: task["sha256"] for name, task in tasks.items()}
+    facts["the starting checkpoint"] = run.provenance.get("checkpoint")
     return {**facts, "the task file's sha256": hashes, "evaluated stages": list(measured(run.summary))}
 
 

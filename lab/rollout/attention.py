@@ -18,6 +18,13 @@ class NotCoveredError(Exception):
     """What this attention does not compute; the message says what. The caller takes TRL's path instead."""
 
 
+def rotates_by_length(config) -> bool:
+    """Whether the rotary frequencies depend on the longest sequence beside a token: a batch then changes its rows."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = [part.get("rope_type") for part in (rope, *rope.values()) if isinstance(part, dict)]
+    return "dynamic" in kinds or "longrope" in kinds
+
+
 def register() -> None:
     """Makes `model.set_attn_implementation("shared_prefix")` possible; without a layout it is "sdpa"."""
     from transformers import AttentionInterface, AttentionMaskInterface

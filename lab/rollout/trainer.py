@@ -293,6 +293,7 @@ def _why_not(trainer: GRPOTrainer) -> str | None:
         "the model takes images": trainer._is_vlm,
         f"the attention is {kind!r}, not 'sdpa'": kind != "sdpa",
         "the model does not take attention implementations": not getattr(model, "_supports_attention_backend", True),
+        "rotary frequencies depend on the batch's longest sequence": attention.rotates_by_length(model.config),
         "the logits are softcapped": getattr(model.config, "final_logit_softcapping", None) is not None,
         "the head is cast to float32": trainer.args.cast_lm_head_to_fp32,
         "a mixture of experts balances its load": trainer.aux_loss_enabled,

@@ -37,6 +37,16 @@ def test_another_attention_implementation(make_trainer, tiny_model):
     assert model.config._attn_implementation == "eager"
 
 
+def test_rotary_frequencies_that_depend_on_the_batch(make_trainer, tiny_model):
+    import copy
+
+    model = copy.deepcopy(tiny_model)
+    model.config.rope_parameters = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    trainer = make_trainer(True, model=model, max_steps=1)
+    trainer.train()
+    assert trainer.paths["update"] == "TRL: rotary frequencies depend on the batch's longest sequence"
+
+
 def test_a_model_whose_log_probabilities_come_out_otherwise(make_trainer, tiny_model):
     """A model that does something to its logits which nobody declared: found out before it is trained on."""
     import copy
