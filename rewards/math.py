@@ -34,7 +34,8 @@ def math_answer(response, row):
     x = 3, y = 4 for (3,4), "no solution" for \emptyset, an option's letter with its text, for either. A name is taken
     off (x = 5, P(A) = 1/3, \lim … = 5), also where the gold has none; but x^2 = 25 says that x is something else.
     A box that the words around it take back ("not \boxed{5}", "… Wait, that is wrong") or that is a part of a formula
-    (-\boxed{5}) is no answer. A gold without a unit accepts any unit, and percent, since only the question tells.
+    (-\boxed{5}) is no answer, nor is one that is hidden (\phantom, white text). A gold without a unit accepts any unit,
+    and percent, since only the question tells.
     Edge cases: `\log` without a base equals neither ln nor log10; a/bc is ambiguous, so it only equals itself; a text
     that cannot be read only equals itself; over 2,000 characters is wrong (50,000 for a plain integer); powers and
     factorials too large to be worked out are wrong at once. Unscorable where the gold is blank.
