@@ -122,30 +122,35 @@ _OTHER = re.compile(
 _AS_WELL = re.compile(r"\d.*\binstead\s*[.!]?$", re.IGNORECASE)  # I would say 43 instead
 
 
+_VALUE = "\ue000"  # stands for the boxed value: a pattern for each value would take a millisecond to compile
+_ABOUT_VALUE = re.compile(
+    rf"{_VALUE}{_VERDICT}|(?:\bnot|n['\u2019]t|rather than|instead of|\\neq?|\u2260)\s+(?:equal to )?{_VALUE}(?=\W*$)",
+    re.IGNORECASE,
+)
+
+
 def taken_back(value: str, after: str) -> bool:
     """Whether the text `after` a box with the bare `value` takes it back; linear in the text's length."""
+    if after.strip("$.)]*} \n\\") == "":  # nearly always
+        return False
     after = after if len(after) <= 2 * MAX_TEXT else f"{after[:MAX_TEXT]}\n{after[-MAX_TEXT:]}"
-    about = _about(value)
-    return any(_is_negative(sentence[:600].strip("$*_ \\)]}"), value, about) for sentence in _SENTENCES.split(after))
+    return any(_is_negative(sentence[:600].strip("$*_ \\)]}"), value) for sentence in _SENTENCES.split(after))
 
 
-def _about(value: str) -> re.Pattern | None:
-    """The verdict whose subject is the value itself, and `not 42`."""
-    if not 0 < len(value) <= 80:
-        return None
+def _about_value(sentence: str, value: str) -> bool:
+    """Whether the value itself is passed a verdict on, or `not 42` is said."""
+    if not 0 < len(value) <= 80 or value.lower() not in sentence.lower():
+        return False
     own = rf"(?<![\w.\\])\$?(?:[A-Za-z]\s*=\s*)?{re.escape(value)}\s*\$?(?![\w^])"
-    return re.compile(
-        rf"{own}{_VERDICT}|(?:\bnot|n['\u2019]t|rather than|instead of|\\neq?|\u2260)\s+(?:equal to )?{own}(?=\W*$)",
-        re.IGNORECASE,
-    )
+    return bool(_ABOUT_VALUE.search(re.sub(own, _VALUE, sentence, flags=re.IGNORECASE)))
 
 
-def _is_negative(sentence: str, value: str, about: re.Pattern | None) -> bool:
+def _is_negative(sentence: str, value: str) -> bool:
     if not sentence:
         return False
     if _NO.match(sentence) or _OWNED.search(sentence) or _UNSURE.search(sentence) or _DISMISSED.search(sentence):
         return True
-    if (about and about.search(sentence)) or _names_another(sentence, value):
+    if _about_value(sentence, value) or _names_another(sentence, value):
         return True
     named = value in sentence
     for pattern in (_PRONOUN, _NAMED):
