@@ -44,8 +44,12 @@ def grpo(config: Config, overrides: Overrides = None, dry_run: DryRun = False, a
     _execute(_experiment(config, overrides), ["grpo"], dry_run, accelerate)
 
 
+WITH_MODEL = ("tasks", "samples", "limit", "baseline", "backend", "batch_size", "output", "small")
+
+
 @app.command("eval")
 def evaluate(
+    context: typer.Context,
     config: Annotated[str | None, typer.Argument(help="An experiment's YAML file; or none, with --model.")] = None,
     overrides: Overrides = None,
     dry_run: DryRun = False,
@@ -66,11 +70,10 @@ def evaluate(
     if bool(config) == bool(model):
         raise UserError("lab eval takes an experiment's CONFIG, or --model with --tasks: give one of the two")
     if config:
-        asked = (tasks, samples, limit, baseline, backend, batch_size, output, small)
-        if asked != ("", 1, None, "", "lab-hf", 32, "runs", False):
+        if given := [name for name in WITH_MODEL if context.get_parameter_source(name).name == "COMMANDLINE"]:
             raise UserError(
-                "--tasks, --samples, --limit, --baseline, --backend, --batch-size, --output and --small go with "
-                "--model: an experiment has its own `task`, `output` and `eval`"
+                f"--{given[0].replace('_', '-')} goes with --model, and not with a CONFIG: an experiment has its own "
+                "`task`, `output` and `eval`"
             )
         _execute(_experiment(config, overrides), ["base"], dry_run, accelerate)
         return

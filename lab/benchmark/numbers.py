@@ -8,7 +8,16 @@ from typing import Any
 
 from lab.benchmark.tasks import Entry
 from lab.errors import UserError
-from lab.evidence.statistics import Change, bootstrap_interval, holm, over_rows, paired_change, sign_flip
+from lab.evidence.statistics import (
+    Change,
+    bootstrap_interval,
+    holm,
+    over_rows,
+    paired_change,
+    pass_at_k,
+    pass_hat_k,
+    sign_flip,
+)
 
 PRIMARY = ("exact_match", "acc_norm", "acc", "pass@1", "pass_at_1", "f1")  # in this order, else the task's first
 NO_METRIC = ("name", "alias", "sample_len", "sample_count")
@@ -131,8 +140,8 @@ def _all_or_any(label: str, rows: Mapping[Any, float], samples: int) -> dict[str
     if not right or not all(whole):
         return {}
     several = label.partition(", ")[1] + label.partition(", ")[2]
-    some = {row: float(round(count) > 0) for row, count in right.items()}
-    every = {row: float(round(count) == samples) for row, count in right.items()}
+    some = {row: pass_at_k(samples, round(count), samples) for row, count in right.items()}
+    every = {row: pass_hat_k(samples, round(count), samples) for row, count in right.items()}
     return {
         f"{kind}{samples}{several}": Cell(sum(found.values()) / len(found), *_wilson(found), found)
         for kind, found in (("pass@", some), ("pass^", every))

@@ -57,10 +57,6 @@ class Layout:
             together[p] += len(answer)
         self.groups = Grid(together, self.n_prompt_tokens, device)
 
-    @property
-    def n_tokens(self) -> int:
-        return self.input_ids.shape[1]
-
 
 class Grid:
     """Consecutive runs of packed tokens as the rows of a padded rectangle, and back.

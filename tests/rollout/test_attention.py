@@ -21,7 +21,7 @@ def test_each_token_attends_to_its_prompt_and_its_own_answer(case, attend):
     layout = Layout(prompts, answers, prompt_of)
     torch.manual_seed(0)
     # large scores: a cell of padding must not leak even where its weight would overflow
-    q, k, v = (8 * torch.randn(layout.n_tokens, heads, 8) for heads in (4, 2, 2))
+    q, k, v = (8 * torch.randn(layout.input_ids.shape[1], heads, 8) for heads in (4, 2, 2))
     q, k, v = (x.requires_grad_() for x in (q, k, v))
     out = attend(q, k, v, layout, 0.3)
     upstream = torch.randn(out.shape)

@@ -154,7 +154,7 @@ def _packed_lengths(trainer, monkeypatch) -> list[int]:
     class Counted(module.Layout):
         def __init__(self, *args):
             super().__init__(*args)
-            seen.append(self.n_tokens)
+            seen.append(self.input_ids.shape[1])
 
     monkeypatch.setattr(module, "Layout", Counted)
     return seen
