@@ -17,15 +17,18 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from tqdm import tqdm
 
+from lab.errors import UserError
 from lab.lm_eval_task import Answer
 from lab.rollout import attention
 from lab.rollout.attention import NotCoveredError
-from lab.rollout.generation import generate
+from lab.rollout.generation import generate, prefill
 from lab.rollout.sampling import Sampling
 
 UNDERSTOOD = {"do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "until", "max_gen_toks"}
 TOP_K = 50  # transformers' own, where neither the request nor the checkpoint says another
 LOOK_BACK = 8  # tokens beyond a stop string's own that are decoded to look for it
+CELLS = 2**22  # tokens, each with 8 bytes of noise, for which there is room at once, or for FULL batches of answers
+FULL = 8
 AGREE = 0.05  # difference of two logits up to which they count as one: float32 differs by 1e-4, bfloat16 by 1e-2
 
 
@@ -75,6 +78,7 @@ class LabHF(HFLM):
                     theirs = super().generate_until([requests[p] for p in left], True)
                     for place, text in zip(left, theirs, strict=True):
                         texts[place] = text
+                    progress.update(len(left))
         return texts
 
     def _answer(self, requests, places: Sequence[int], answered: Callable[[int, str], None]) -> None:
@@ -84,33 +88,37 @@ class LabHF(HFLM):
         limit = settings["max_gen_toks"]
         end = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
         until = handle_stop_sequences(settings["until"], eos=end)
-        jobs = self._jobs(requests, places, limit)
-        groups = list(self._groups(jobs))
         end_ids = self._end_ids()
+        stopped = self._stopped([text for text in until if text != end])
 
-        def ended(answers: list[tuple[int, list[int]]]) -> None:
-            for place, ids in answers:
-                text = postprocess_generated_text(
-                    self.tok_decode(ids), stop=until, think_end_token=self.think_end_token
-                )
-                answered(jobs[place].place, Answer(text, len(ids) < limit or ids[-1] in end_ids))
+        def told(job: Job, ids: list[int]) -> None:
+            text = postprocess_generated_text(self.tok_decode(ids), stop=until, think_end_token=self.think_end_token)
+            answered(job.place, Answer(text, len(ids) < limit or ids[-1] in end_ids))
 
-        generate(
-            self.model,
-            [group[0].ids for group in groups],
-            [len(group) for group in groups],
-            sampling,
-            end_ids,
-            limit,
-            noise=None if sampling.greedy else torch.stack([self._noise(job, limit) for job in jobs]).to(self.device),
-            stopped=self._stopped([text for text in until if text != end]),
-            at_once=self.batch_size,
-            ended=ended,
-        )
+        for groups in self._portions(self._jobs(requests, places, limit), limit):
+            jobs = [job for group in groups for job in group]
+            noise = None if sampling.greedy else torch.stack([self._noise(job, limit) for job in jobs]).to(self.device)
+            generate(
+                self.model,
+                [group[0].ids for group in groups],
+                [len(group) for group in groups],
+                sampling,
+                end_ids,
+                limit,
+                noise=noise,
+                stopped=stopped,
+                at_once=self.batch_size,
+                ended=lambda answers, jobs=jobs: [told(jobs[i], ids) for i, ids in answers],
+            )
 
     def _jobs(self, requests, places: Sequence[int], limit: int) -> list[Job]:
         """Longest prompts first, so that the largest batch is the first, the repeats of a prompt beside each other."""
         longest = self.max_length - limit
+        if longest < 1:
+            raise UserError(
+                f"answers of up to {limit} tokens leave no room for a prompt, the model has {self.max_length} "
+                "positions: ask for shorter ones (a task's max_tokens, a YAML's max_gen_toks), or take another model"
+            )
         encoded: dict[str, tuple[int, ...]] = {}
         for place in places:
             prompt = requests[place].args[0]
@@ -123,6 +131,19 @@ class LabHF(HFLM):
             jobs.append(Job(place, ids, repeats[ids]))
             repeats[ids] += 1
         return sorted(jobs, key=lambda job: (-len(job.ids), job.ids, job.repeat))
+
+    def _portions(self, jobs: Sequence[Job], limit: int) -> Iterator[list[list[Job]]]:
+        """The jobs' groups, as many together as there is room for when each of their answers takes `limit` tokens."""
+        room = max(CELLS // limit, FULL * self.batch_size)
+        portion: list[list[Job]] = []
+        held = 0
+        for group in self._groups(jobs):
+            if portion and held + len(group) > room:
+                yield portion
+                portion, held = [], 0
+            portion.append(group)
+            held += len(group)
+        yield portion
 
     def _groups(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
         """Jobs of one prompt, at most batch_size each."""
@@ -173,8 +194,6 @@ class LabHF(HFLM):
     @torch.no_grad()
     def _why_not(self) -> str:
         """Why the shared-prefix attention is not for this model; empty where it gives the model's own logits."""
-        from lab.rollout.generation import _prefill
-
         if attention.rotates_by_length(self.model.config):
             return "its rotary frequencies depend on the batch's longest sequence"
         ids = torch.tensor([self.tok_encode("The quick brown fox", add_special_tokens=False)], device=self.device)
@@ -182,7 +201,7 @@ class LabHF(HFLM):
         try:
             plain = self.model(input_ids=ids, logits_to_keep=1).logits[0, -1].float()
             self.model.set_attn_implementation(attention.NAME)
-            _, ours = _prefill(self.model, ids.tolist())
+            _, ours = prefill(self.model, ids.tolist())
         except Exception as error:  # whatever an architecture raises here, the hf backend can do without
             self.model.set_attn_implementation(before)
             return f"this model does not take it ({type(error).__name__}: {error})"

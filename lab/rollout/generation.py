@@ -56,7 +56,7 @@ def generate(
     with ExitStack() as stack:
         while answers.waiting or decoding is not None:
             if coming := answers.let_in():
-                newcomers, first = _prefill(model, [prompts[i] for i in coming])
+                newcomers, first = prefill(model, [prompts[i] for i in coming])
                 newcomers.begin(answers.prompts_of(coming))
                 first = first[newcomers.prompt_of]
                 logits = first if decoding is None else torch.cat([logits, first])
@@ -151,7 +151,7 @@ class Answers:
         return [row[:n] for row, n in zip(self.tokens[rows].tolist(), self.lengths[rows].tolist(), strict=True)]
 
 
-def _prefill(model, prompts) -> tuple["Decoding", torch.Tensor]:
+def prefill(model, prompts) -> tuple["Decoding", torch.Tensor]:
     """The prompts' keys and values, and the logits (P, V) of each answer's first token."""
     shared = min(len(commonprefix(prompts)), min(map(len, prompts)) - 1)
     shared = shared if shared >= SHARED and len(prompts) > 1 else 0

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.errors import UserError
+
 PROMPTS = ["max 1 7 3 2", "max 5", "max 9 9 9 1 max 2 4 4 3", "a", "max 3 3"]
 
 
@@ -81,6 +83,30 @@ def test_samples_do_not_depend_on_the_batch_size_and_do_on_the_seed(backend):
     assert answers[0] != backend("lab-hf", 4, seed=1).generate_until(asked)
     fewer = backend("lab-hf", 4).generate_until(requests(PROMPTS[2:], repeats=6, **SAMPLED))
     assert fewer == answers[0][12:]  # nor on what else is asked
+
+
+def test_portions_bound_what_is_held_and_change_no_answer(backend, monkeypatch):
+    from lab import lm_eval_backend
+
+    asked = requests(PROMPTS, repeats=6, **SAMPLED)
+    lm, held = backend("lab-hf", 4), []
+    whole = lm.generate_until(asked)
+
+    def watched(*arguments, noise, **options):
+        held.append(noise.numel())
+        return generate(*arguments, noise=noise, **options)
+
+    generate = lm_eval_backend.generate
+    monkeypatch.setattr(lm_eval_backend, "generate", watched)
+    monkeypatch.setattr(lm_eval_backend, "CELLS", 100)
+    monkeypatch.setattr(lm_eval_backend, "FULL", 2)
+    assert lm.generate_until(asked) == whole
+    assert len(held) > 3 and sum(held) == 30 * 12 and max(held) <= 100
+
+
+def test_answers_too_long_for_the_model_are_one_sentence(backend):
+    with pytest.raises(UserError, match="leave no room for a prompt, the model has .* positions"):
+        backend("lab-hf").generate_until(requests(PROMPTS, max_gen_toks=10**6))
 
 
 def test_it_says_which_answers_were_cut_at_the_limit(backend):

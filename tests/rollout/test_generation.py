@@ -7,7 +7,7 @@ import torch
 
 from lab.rollout import generation
 from lab.rollout.attention import NAME, register
-from lab.rollout.generation import _prefill, generate
+from lab.rollout.generation import generate, prefill
 from lab.rollout.sampling import Sampling, draw
 
 
@@ -93,7 +93,7 @@ def test_answers_may_end_at_the_last_position_that_the_model_has():
 def test_log_probabilities_after_answers_have_left(shared):
     """Half of the answers leave, the longest prompt with them; what stays still sees its own prompt and tokens."""
     prompts, counts = _prompts(4), [2, 3, 1, 2]
-    decoding, _ = _prefill(shared, prompts)
+    decoding, _ = prefill(shared, prompts)
     decoding.begin(torch.arange(4).repeat_interleave(torch.tensor(counts)))
     texts = [list(prompts[i]) for i, n in enumerate(counts) for _ in range(n)]
     steps = [(torch.arange(8), None), (torch.arange(8), torch.tensor([0, 2, 4, 5])), (torch.arange(4), None)]
