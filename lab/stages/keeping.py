@@ -31,6 +31,7 @@ class Keeper(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         self.stopping |= any_rank(self.stop.asked)
+        self.stop.asked |= self.stopping  # another rank's stop is this one's: none goes on to evaluate half a stage
         self.waiting |= control.should_save or self.stopping
         at_the_end = state.global_step >= state.max_steps
         whole = state.global_step % self.every == 0 or at_the_end

@@ -96,7 +96,9 @@ def _stage(bench: Bench, stage: str, label: str) -> None:
 
     finished = bench.run.summary["stages"].get(stage, {})
     if "accuracy" in finished:
-        bench.checkpoint, bench.before = finished["checkpoint"], bench.run.read_samples(stage)
+        bench.before = bench.run.read_samples(stage)
+        if stage != "base":
+            bench.checkpoint = bench.run.path / stage  # not as it was noted then: the run may have been moved
         return
     settings, started = bench.experiment.model, time.monotonic()
     loading = {"trust_remote_code": settings.trust_remote_code, "allow_pickle": settings.allow_pickle}
