@@ -10,6 +10,7 @@ from lab.errors import ContractError, UserError
 from lab.evidence import decontaminate
 from lab.evidence.decontaminate import Index, Overlap
 from lab.registry import load_task
+from lab.reward import Score
 from lab.task import TRAIN, Row, Task
 
 if TYPE_CHECKING:
@@ -136,16 +137,17 @@ def counts(total: int, shares: Mapping[str, float]) -> dict[str, int]:
 
 
 def verified(task: Task, rows: list[Row], scorer: "Scorer", notes: list[str]) -> list[Row]:
-    """The rows whose own gold earns the primary reward."""
+    """The rows that have a gold, where it earns the primary reward."""
     if task.gold is None and task.demonstrate is None:
         return rows
     responses = [gold_response(task, row) for row in rows]
     graded = scorer.grade(responses, rows, keep_going=True)
-    kept = [row for row, grade in zip(rows, graded, strict=True) if task.is_right(grade)]
+    right = [task.has_gold(row) and task.is_right(grade) for row, grade in zip(rows, graded, strict=True)]
+    kept = [row for row, good in zip(rows, right, strict=True) if good]
     wrong = len(rows) - len(kept)
     if wrong > max(WRONG_GOLDS * len(rows), 1) or not kept:  # one wrong row of twenty is no verdict on a task
-        row, grade = next((r, g) for r, g in zip(rows, graded, strict=True) if not task.is_right(g))
-        score = grade.scores[task.primary]
+        row, grade = rows[right.index(False)], graded[right.index(False)]
+        score = grade.scores[task.primary] if task.has_gold(row) else Score(None, "the gold is blank")
         raise ContractError(
             f"task {task.name}: {wrong} of {len(rows)} golds do not verify (allowed are {WRONG_GOLDS:.0%}), "
             f"for example {gold_response(task, row).text!r:.80} scores {score.value} {score.reason} in row "

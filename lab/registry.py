@@ -40,9 +40,12 @@ def load_task(spec: str) -> Task:
 
 
 def load_reward(spec: str) -> Reward:
-    """A module of `rewards/` or a file (its first reward), or `module:function`, with default parameters."""
+    """A module of `rewards/` or a file (its first reward), or `module:function`, with default parameters.
+
+    Any module that can be imported counts where its function is named. Raises UserError, never ImportError.
+    """
     spec, _, name = spec.partition(":")
-    module = _module(spec, "reward", "rewards", REWARDS, reward_names)
+    module = _module(spec, "reward", "rewards", REWARDS, reward_names, anywhere=bool(name))
     if not isinstance(module, ModuleType):
         return as_reward(module)
     recipes = {
@@ -85,19 +88,29 @@ def loaded_files() -> list[str]:
     return [module.__file__ for name, module in list(sys.modules.items()) if name.startswith("lab_file_")]
 
 
-def _module(spec: str, kind: str, package: str, group: str, names):
+def _module(spec: str, kind: str, package: str, group: str, names, anywhere: bool = False):
+    """The module, or what the entry point holds; `anywhere`: any module that can be imported, too."""
     if spec.endswith(".py") or "/" in spec:
         return load_file(spec)
     if spec in _modules(package):
         return importlib.import_module(f"{package}.{spec}")
     for point in entry_points(group=group):
         if point.name == spec:
-            return point.load()
-    if kind == "reward" and "." in spec and importlib.util.find_spec(spec.partition(".")[0]):
-        return importlib.import_module(spec)
+            return _imported(spec, point.load)
+    if (anywhere or (kind == "reward" and "." in spec)) and importlib.util.find_spec(spec.partition(".")[0]):
+        return _imported(spec, lambda: importlib.import_module(spec))
     known = names()
     hint = nearest(spec, known, f"there are {', '.join(known)}, or give the path of a .py file")
     raise UserError(f"there is no {kind} {spec!r}: {hint}")
+
+
+def _imported(spec: str, load):
+    try:
+        return load()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{spec} cannot be imported ({type(error).__name__}: {error}): mend it, or its name") from error
 
 
 def _modules(package: str) -> list[str]:

@@ -3,7 +3,7 @@
 import functools
 import importlib
 import inspect
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
@@ -25,11 +25,17 @@ class Score(NamedTuple):
 Function = Callable[..., float | None | Score]
 
 
+def gold_texts(gold) -> list[str]:
+    """The answers that a row's gold accepts, as texts: one, or a list of them. Blank, None and NaN accept none."""
+    golds = gold if isinstance(gold, list | tuple) else [gold]
+    return [str(each) for each in golds if each is not None and each == each and str(each).strip()]
+
+
 class Recipe:
     """A declared reward function; call it with its parameters to get a Reward.
 
     reads        the row fields it needs, checked before a model is loaded
-    range        (lowest, highest) value it may return; anything outside is a bug and raises
+    range        (lowest, highest) value it may return, both finite; anything outside is a bug and raises
     version      to be raised when its verdicts change: cached scores of an older version are not reused
     sees         "response": everything the model wrote; "answer": its answer region and `finished` alone, so that
                  completions that commit to one answer are scored once
@@ -55,11 +61,20 @@ class Recipe:
         runs_code: bool = False,
     ):
         functools.update_wrapper(self, function)
-        if sees not in ("response", "answer"):
-            raise ContractError(f'reward {self!r}: sees={sees!r}, allowed are "response" and "answer"')
         self.function, self.reads, self.range, self.version = function, tuple(reads), tuple(range), str(version)
         self.sees, self.seconds, self.imports = sees, seconds, tuple(imports)
         self.retries, self.concurrency, self.runs_code = retries, concurrency, runs_code
+        allowed = {
+            f'reads={reads!r}, allowed is a list of row fields such as ["answer"]': not isinstance(reads, str),
+            f"range={range!r}, allowed are two finite numbers, the lower one first": _is_range(self.range),
+            f'sees={sees!r}, allowed are "response" and "answer"': sees in ("response", "answer"),
+            f"seconds={seconds!r}, allowed is a time above 0": seconds is None or seconds > 0,
+            f"retries={retries!r}, allowed is 0 or more": retries >= 0,
+            f"concurrency={concurrency!r}, allowed is 1 or more": concurrency >= 1,
+        }
+        for said, holds in allowed.items():
+            if not holds:
+                raise ContractError(f"reward {self!r} declares {said}")
         keywords = inspect.signature(function).parameters.values()
         self.parameters = {p.name: p for p in keywords if p.kind is p.KEYWORD_ONLY}
 
@@ -121,13 +136,24 @@ class Reward:
         if value is None:
             return Score(None, reason or "unscorable")
         low, high = self.range
-        if not isinstance(value, Real) or not math.isfinite(value) or not low <= value <= high:
-            what = f"{value!r:.80} ({type(value).__name__})"
+        if not isinstance(value, Real) or not low <= value <= high:  # a range is finite, and NaN is in none
             raise ContractError(
-                f"reward {self.recipe!r} returned {what}{where}, allowed is None or a finite number "
+                f"reward {self.recipe!r} returned {_shown(value)}{where}, allowed is None or a finite number "
                 f"from {low:g} to {high:g}: mend the reward or declare its range"
             )
         return Score(float(value), reason)
+
+
+def _is_range(range: tuple) -> bool:
+    finite = [end for end in range if isinstance(end, Real) and abs(end) <= sys.float_info.max]
+    return len(finite) == len(range) == 2 and range[0] < range[1]
+
+
+def _shown(value) -> str:
+    try:
+        return f"{value!r:.80} ({type(value).__name__})"
+    except Exception as error:  # an integer of over 4,300 digits, or a __repr__ that fails
+        return f"a value of type {type(value).__name__} that cannot be shown ({type(error).__name__})"
 
 
 def as_reward(candidate) -> Reward:
@@ -140,7 +166,7 @@ def as_reward(candidate) -> Reward:
     if callable(candidate) and "<" not in name:  # no <lambda>, nothing inside a function's <locals>
         return Reward(PlainFunction(candidate.__module__, name))
     raise ContractError(
-        f"{candidate!r:.80} is no reward: use a function that stands at the top level of a file, so that worker "
+        f"{_shown(candidate)} is no reward: use a function that stands at the top level of a file, so that worker "
         "processes find it by name, with @reward(reads=[…]) from lab above it"
     )
 
@@ -150,7 +176,7 @@ class PlainFunction(Recipe):
 
     def __init__(self, module: str, name: str):
         function = functools.reduce(getattr, name.split("."), importlib.import_module(module))
-        super().__init__(function)
+        super().__init__(function, reads=("answer",))
 
     def __reduce__(self):
         return PlainFunction, (self.__module__, self.__qualname__)

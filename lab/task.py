@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+import math
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from numbers import Real
 from typing import NamedTuple
 
 from lab.errors import ContractError, nearest
 from lab.response import Response, check_region, in_region
-from lab.reward import Reward, Row, Score, as_reward
+from lab.reward import Reward, Row, Score, as_reward, gold_texts
 
 Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": text}
 
@@ -19,6 +21,8 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 HELD_OUT_TENTHS = {VALIDATION: 1, TEST: 2}  # of the prompts, by their hash; the rest is for training
 MOST_HELD_OUT = 100_000  # rows of a held-out split that the source itself makes
 PATIENCE = 20_000  # rows of other splits, or seen before, drawn in a row before a generator counts as exhausted
+# of the table of a step's completions, beside those that the rewards give their names
+COLUMNS = ("step", "prompt", "completion", "advantage", "task", "row", "prefilled", "finished", "right", "reasons")
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
@@ -76,6 +80,12 @@ class Task:
                 if name not in self.rewards:
                     hint = nearest(name, self.rewards, f"the task's rewards are {', '.join(self.rewards)}")
                     raise ContractError(f"{label} names the reward {name!r}, which the task does not have: {hint}")
+        for name in self.rewards:
+            if name in COLUMNS:  # one would overwrite the other
+                raise ContractError(f"a reward is named {name!r}, as a column of the completions' table: rename it")
+            weight = self.weights.get(name, 1.0)
+            if not isinstance(weight, Real) or not math.isfinite(weight):
+                raise ContractError(f"the weight of the reward {name!r} is {weight!r}, allowed is a finite number")
         if self.splits not in ("hash", "given"):
             raise ContractError(f'splits={self.splits!r}: use "hash" or "given"')
         try:
@@ -119,6 +129,10 @@ class Task:
         else:
             shown = self.demonstrate(row)
         return [{"role": "assistant", "content": shown}] if isinstance(shown, str) else shown
+
+    def has_gold(self, row: Row) -> bool:
+        """Whether the row's gold says something; a task without gold answers lacks none."""
+        return self.gold not in row or bool(gold_texts(row[self.gold]))
 
     def response(self, text: str, *, finished: bool = True, token_ids=None, prefilled: str = "") -> Response:
         """What the model wrote, with this task's answer region."""

@@ -42,6 +42,8 @@ def gold_index(gold, texts: list[str]) -> int | None:
     """Which option the gold means: its index from 0, its letter, or its text; None where it means none."""
     if isinstance(gold, int) and not isinstance(gold, bool):
         return gold if 0 <= gold < len(texts) else None
+    if gold is None:
+        return None
     gold = str(gold).strip()
     letter = string.ascii_uppercase.find(gold.strip("().").upper()) if len(gold.strip("().")) == 1 else -1
     if 0 <= letter < len(texts):

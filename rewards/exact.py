@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from lab import Score, reward
+from lab.reward import gold_texts
 
 MAX_CHARACTERS = 10_000  # a pattern is run over no more than this
 
@@ -14,11 +15,10 @@ def exact_text(response, row, *, ignore_case: bool = False):
 
     White space is trimmed and its runs count as one blank; Unicode is composed (NFC), but look-alikes (full-width,
     Cyrillic) and zero-width characters stay different. A substring earns nothing. No answer, or several: 0.
-    Unscorable where the gold is no text or blank. Source: the exact-match metric of SQuAD (Rajpurkar et al. 2016,
+    Unscorable where the gold is blank, None or NaN. Source: the exact-match metric of SQuAD (Rajpurkar et al. 2016,
     arXiv:1606.05250), without its dropping of articles and punctuation.
     """
-    golds = row["answer"] if isinstance(row["answer"], list | tuple) else [row["answer"]]
-    accepted = {normal(str(gold), ignore_case) for gold in golds} - {""}
+    accepted = {normal(gold, ignore_case) for gold in gold_texts(row["answer"])}
     if not accepted:
         return Score(None, "the gold answer is blank")
     if response.answer is None or len(response.answer) > MAX_CHARACTERS:

@@ -8,6 +8,7 @@ from lab import Score, reward
 
 MAX_CHARACTERS = 100_000
 MAX_DEPTH = 100
+MAX_DIGITS = 300  # of an integer: every such one is within a float's range, which `multipleOf` needs
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL)
 
 
@@ -17,7 +18,8 @@ def json_matches(response, row, *, answer: str = ""):
 
     `answer` names a row field whose value (or JSON text) the answer must equal besides, numbers and types strictly:
     1 is not true. The region's whole text counts, a single ```json fence around it aside. Refused as wrong: NaN and
-    Infinity, an object with a repeated key, more than 100 levels or 100,000 characters. `$ref` never leaves the schema.
+    Infinity, an object with a repeated key, an integer over 300 digits, more than 100 levels or 100,000 characters.
+    `$ref` never leaves the schema; `format` is only an annotation, as the standard has it.
     Unscorable where the schema is no valid JSON schema (draft 2020-12 unless it says otherwise).
     Source: JSON Schema (json-schema.org), checked by the jsonschema package.
     """
@@ -85,8 +87,8 @@ def _constant(name):
 
 
 def _integer(digits):
-    if len(digits) > 1000:
-        raise ValueError("an integer of over 1,000 digits")
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"an integer of over {MAX_DIGITS} digits")
     return int(digits)
 
 

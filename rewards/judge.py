@@ -7,6 +7,7 @@ import os
 import urllib.request
 
 from lab import Score, reward
+from lab.reward import gold_texts
 
 MAX_CHARACTERS = 20_000
 TIMEOUT_SECONDS = 50  # of one request; the reward's own deadline lies above it
@@ -34,10 +35,12 @@ async def judge_answer(
     Against injection: the response travels as JSON in a message of its own, without its thinking, and the two possible
     verdicts are code words drawn from a hash of the whole case, which a response cannot know while it is written. That
     stops forged verdicts; it cannot make a judge immune to persuasion: run `lab audit` with the judge you use.
-    No answer, several, or over 20,000 characters: 0 without asking. A reply that holds no verdict or both, a refused
-    connection, an HTTP error: an exception, tried again twice and then unscorable, never 0.
+    No answer, several, or over 20,000 characters: 0 without asking. A blank gold: unscorable. A reply that holds no
+    verdict or both, a refused connection, an HTTP error: an exception, tried again twice and then unscorable, never 0.
     Source: LLM-as-a-judge (Zheng et al. 2023, arXiv:2306.05685).
     """
+    if not gold_texts(row["answer"]):
+        return Score(None, "the gold answer is blank")
     if not _fit(response.answer):
         return Score(0.0, "no single answer to judge")
     data = {"question": row["question"], "reference": row["answer"], "submission": _printable(response.answer)}

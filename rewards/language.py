@@ -61,7 +61,7 @@ def _share_of_words(prose: str, language: str) -> float:
     best = max(hits.values())
     if best < ENOUGH:
         return 1.0
-    return hits[language] / (hits[language] + max(0, best - hits[language]))
+    return hits[language] / best
 
 
 @lru_cache(maxsize=65_536)

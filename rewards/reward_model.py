@@ -20,8 +20,8 @@ async def reward_model_score(
     classification: with one output its logit's logistic function, with several the softmax share of `label`. The pair
     is rendered by the tokenizer's chat template, or question and response as a text pair where it has none.
     Loaded once a process, in the one worker of asynchronous rewards, and run in a thread, so that the judges beside it
-    go on. A truncated or blank response, or one over
-    `max_tokens` with its question: 0. A model that cannot be loaded is an exception, hence unscorable.
+    go on. A truncated or blank response, or one over `max_tokens` with its question: 0. A model that cannot be loaded
+    is an exception, hence unscorable.
     Source: Bradley-Terry reward models (Ouyang et al. 2022, arXiv:2203.02155).
     """
     text = (response.final or "").encode("utf-8", "replace").decode().strip()

@@ -37,7 +37,16 @@ def odd(response, row):
     return float(response.text == row["answer"])
 
 
-VALUES = {"nan": float("nan"), "inf": float("inf"), "7": 7, "text": "1", "list": [1.0], "huge": 1e30, "complex": 1j}
+VALUES = {
+    "nan": float("nan"),
+    "inf": float("inf"),
+    "7": 7,
+    "text": "1",
+    "list": [1.0],
+    "huge": 1e30,
+    "complex": 1j,
+    "huge int": 10**5000,
+}
 
 
 @reward(reads=[])

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from lab import Task
+from lab import Task, reward
 from lab.config import load_experiment
-from lab.data import counts, draw, first_rows, load_tasks
+from lab.data import counts, draw, first_rows, load_tasks, verified
 from lab.errors import ContractError, UserError
 from lab.scoring import Scorer
 from rewards.numeric import numeric_answer
@@ -54,6 +54,23 @@ def test_many_wrong_golds_are_an_error_that_shows_one(experiment):
     experiment.task, tasks = {"golds": 1.0}, {"golds": task_with(0.2)}
     with Scorer(tasks) as scorer, pytest.raises(ContractError, match="golds do not verify .* 'many'"):
         draw(experiment, tasks, scorer)
+
+
+@reward()
+def whatever_the_gold_says(response, row):
+    return float(response.text == str(row["answer"]))
+
+
+@pytest.mark.parametrize("blank", ["", " ", None, float("nan")])
+def test_a_blank_gold_is_wrong_even_where_the_reward_takes_it(blank):
+    task = Task(rows=None, prompt="{question}", rewards={"correct": whatever_the_gold_says}, name="blank")
+    rows = [{"task": "blank", "question": str(n), "answer": "1" if n else blank} for n in range(4)]
+    notes = []
+    with Scorer({"blank": task}, workers=1) as scorer:
+        assert [row["question"] for row in verified(task, rows, scorer, notes)] == ["1", "2", "3"]
+        with pytest.raises(ContractError, match="the gold is blank"):
+            verified(task, rows[:1], scorer, notes)
+    assert notes == ["blank: 1 of 4 rows dropped, their gold does not verify"]
 
 
 def test_rows_to_look_at_come_from_the_first_split_that_can_be_had():

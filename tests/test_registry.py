@@ -87,6 +87,16 @@ def test_a_broken_file_is_told_by_line(tmp_path, text, said):
         load_task(str(path))
 
 
+def test_a_reward_of_any_module(file, monkeypatch):
+    monkeypatch.syspath_prepend(file.parent)
+    assert load_reward("mytask:mine").recipe.__name__ == "mine"
+    with pytest.raises(UserError, match="there is no reward 'mytask'"):
+        load_reward("mytask")
+    for spec in ("os.nothing", "rewards.nothing:f"):
+        with pytest.raises(UserError, match="cannot be imported .*ModuleNotFoundError"):
+            load_reward(spec)
+
+
 def test_an_unknown_reward_of_a_module():
     with pytest.raises(UserError, match="did you mean 'numeric_answer'"):
         load_reward("numeric:numeric_anser")

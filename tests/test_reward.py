@@ -6,8 +6,10 @@ import pytest
 
 from lab import Response, Score, reward
 from lab.errors import ContractError
-from lab.reward import as_reward
+from lab.reward import as_reward, gold_texts
 from rewards.numeric import numeric_answer
+
+NO_GOLDS = [None, "", " \n", float("nan"), [], [None]]
 
 
 @reward(reads=["answer", "unit"], range=(-1, 1), version="3")
@@ -29,6 +31,7 @@ def test_a_reward_survives_pickling_with_its_parameters():
 def test_a_plain_function_is_a_reward():
     copy = pickle.loads(pickle.dumps(as_reward(plain)))
     assert copy == as_reward(plain) and copy.score(Response("x"), {}) == 1.0
+    assert copy.reads == ("answer",)
 
 
 def test_a_lambda_is_refused_with_the_way_out():
@@ -41,10 +44,45 @@ def test_an_unknown_parameter_names_the_nearest():
         numeric_answer(tolerence=1)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, -2, "1", [1]])
+class Unspeakable(float):
+    def __repr__(self):
+        raise RuntimeError("no words")
+
+
+OUTSIDE = [float("nan"), float("inf"), 1.5, -2, "1", [1], 10**400, 10**5000, Unspeakable("nan"), (1.0, "why")]
+
+
+@pytest.mark.parametrize("value", OUTSIDE, ids=lambda value: type(value).__name__)
 def test_a_value_outside_the_contract_raises(value):
     with pytest.raises(ContractError, match=r"allowed is None or a finite number from -1 to 1"):
         odd().checked(value)
+
+
+@pytest.mark.parametrize(
+    "declared, said",
+    [
+        ({"reads": "answer"}, "list of row fields"),
+        ({"range": (1, 0)}, "two finite numbers"),
+        ({"range": (0, float("inf"))}, "two finite numbers"),
+        ({"range": (0,)}, "two finite numbers"),
+        ({"range": (0, 10**400)}, "two finite numbers"),
+        ({"sees": "all"}, '"response" and "answer"'),
+        ({"seconds": 0}, "above 0"),
+        ({"retries": -1}, "0 or more"),
+        ({"concurrency": 0}, "1 or more"),
+    ],
+)
+def test_a_declaration_that_no_call_could_keep_is_refused(declared, said):
+    with pytest.raises(ContractError, match=said):
+        reward(**declared)(plain)
+
+
+@pytest.mark.parametrize(
+    "gold, texts",
+    [("4", ["4"]), (4, ["4"]), (0, ["0"]), (["a", "", None, "b"], ["a", "b"]), *((g, []) for g in NO_GOLDS)],
+)
+def test_the_texts_that_a_gold_accepts(gold, texts):
+    assert gold_texts(gold) == texts
 
 
 @pytest.mark.parametrize("verdict, score", [(None, None), (True, 1.0), (-1, -1.0), (Score(0.5, "half"), 0.5)])

@@ -84,6 +84,10 @@ def test_an_unscorable_component_makes_the_total_unscorable_never_zero():
         ({"gates": {"correct": "fromat"}}, "fromat"),
         ({"answer": "bold"}, "answer region"),
         ({"splits": "random"}, '"hash" or "given"'),
+        ({"weights": {"correct": float("inf")}}, "finite number"),
+        ({"weights": {"correct": float("nan")}}, "finite number"),
+        ({"weights": {"correct": "1"}}, "finite number"),
+        ({"rewards": {"advantage": numeric_answer()}}, "column"),
     ],
 )
 def test_a_wrong_declaration_is_refused(changes, said):

@@ -129,7 +129,7 @@ def task_of(tested: Reward, rows: Sequence[Row], region: str = "everything", gol
     return Task(
         rows=lambda split, rng: iter(rows),
         prompt=prompt,
-        rewards={tested.recipe.__name__: tested},
+        rewards={f"{tested.recipe!r}": tested},
         answer=region,
         gold=gold,
         splits="given",

@@ -19,6 +19,10 @@ def right(response, row) -> bool:
     return number is not None and number == parse_number(row["answer"])
 
 
+def takes_blanks(response, row):
+    return float((response.answer or "") == (row["answer"] or "").strip())
+
+
 @reward()
 def refuses_a_gold_1(response, row):
     return float(right(response, row) and row["answer"] not in ("1234", "-17"))

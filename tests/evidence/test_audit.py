@@ -11,7 +11,7 @@ from lab.errors import UserError
 from lab.evidence.audit import MUST_HOLD, audit, task_for, task_of
 from lab.evidence.probes import PROBES
 from lab.registry import load_reward, load_task, task_names
-from lab.reward import Recipe
+from lab.reward import Recipe, as_reward
 from lab.scoring import Scorer
 
 GOLDS = ["42", "1234", "-17", "3.25", "108", "7", "95", "0.5", "2001", "64", "-3", "881"]
@@ -77,6 +77,16 @@ def test_the_accepted_format_is_found_where_the_region_alone_is_not_enough():
     report = audit(task, rows=ROWS)
     assert report.format == "a thought, then the region"
     assert not report.failed, report.table()
+
+
+@pytest.mark.parametrize(
+    "reward", [as_reward(bad_rewards.takes_blanks), load_reward("exact")], ids=["fooled", "refusing"]
+)
+def test_blank_golds_fail_the_first_probe(reward):
+    rows = [{"question": row["question"], "answer": blank} for row, blank in zip(ROWS, ["", None, "42", " "])]
+    report = audit(task_of(reward, rows, "<answer>"), rows=rows, probes=[1, 3])
+    assert report.failed[0].number == 1
+    assert "3 golds are blank" in report.failed[0].detail
 
 
 def test_a_reward_that_judges_no_answer_is_still_tried_on_the_machine():

@@ -41,3 +41,4 @@ def test_a_row_that_does_not_hold_together_is_unscorable():
     assert score("B", gold="E") is None
     assert score("B", choices=["x", "X"]) is None
     assert score("B", choices="AB") is None
+    assert score("None", gold=None, choices=["None", "Oslo"]) is None

@@ -25,6 +25,10 @@ def score(recipe, text, gold, **parameters):
         ("<answer></answer>", "Paris", 0),
         ("<answer>\x00\ud800</answer>", "Paris", 0),
         ("<answer>Paris</answer>", "  ", None),
+        ("<answer>None</answer>", None, None),
+        ("<answer>nan</answer>", float("nan"), None),
+        ("<answer>None</answer>", ["Paris", None], 0),
+        ("<answer>7</answer>", 7, 1),
     ],
 )
 def test_exact_text(text, gold, expected):

@@ -39,9 +39,25 @@ def test_the_value_is_compared_strictly_where_a_field_is_named():
     assert score('{"a": [1.0, true]}', anything, "gold", gold='{"a": [1, true]}') == 1
     assert score('{"a": [1, 1]}', anything, "gold", gold={"a": [1, True]}) == 0
     assert score("1e999", anything) == 0
+    assert score("9" * 300, {"multipleOf": 0.5}) == 1
+    assert score("9" * 400, {"multipleOf": 0.5}) == 0  # beyond a float, which jsonschema divides by
     assert score("[" * 101 + "]" * 101, anything) == 0
 
 
-@pytest.mark.parametrize("schema", [{"type": "objct"}, "{", {"$ref": "http://127.0.0.1:9/s.json"}, {"$ref": "#"}])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objct"},
+        "{",
+        {"$ref": "http://127.0.0.1:9/s.json"},
+        {"$ref": "#"},
+        {"pattern": "("},
+        [],
+        5,
+        None,
+        {"multipleOf": 0},
+        {"$ref": "file:///etc/passwd"},
+    ],
+)
 def test_a_bad_schema_is_unscorable(schema):
     assert score("{}", schema) is None

@@ -82,6 +82,8 @@ def test_single(serve, monkeypatch):
 
 def test_nothing_to_judge_is_not_asked(serve):
     server = serve(honest)
+    blank = judge_answer(url=server.url).score(Response("Oslo"), {**ROW, "answer": " "})
+    assert asyncio.run(blank) == (None, "the gold answer is blank")
     for text in ("", "Oslo", "<answer> </answer>", "<answer>Oslo</answer><answer>Rome</answer>",
                  f"<answer>{'x' * 30_000}</answer>"):  # fmt: skip
         assert score(judge_answer, server, text) == 0

@@ -16,8 +16,10 @@ def gold_accepted(subject: Subject) -> Outcome:
     if reason := subject.cannot_judge:
         return Outcome(None, reason)
     cases = [subject.gold_case(index) for index in range(len(subject.rows))]
-    refused = [case for case in cases if not subject.accepts(case)]
+    refused = [case for case in cases if not subject.golds[case.index] or not subject.accepts(case)]
     detail = f"{len(cases) - len(refused)} of {len(cases)} accepted as {subject.format.label}"
+    if blank := subject.golds.count(""):
+        detail += f"; {blank} golds are blank, so that an answer that says nothing is right or none is"
     if subject.unscorable:
         detail += f"; none can be scored: {subject.unscorable}"
     return Outcome(not refused, detail, tuple(map(subject.shown, refused)))
@@ -57,7 +59,7 @@ def empty(subject: Subject, index: int) -> Iterator[Case]:
         "a closed thought": "<think>\n</think>",
     }
     for label, text in texts.items():
-        if gold.strip():
+        if gold:
             yield Case(label, index, subject.response(text))
     yield subject.answer("an empty answer", index, " ")
 

@@ -1,10 +1,10 @@
 """machine: probes 15 to 21, 23 and 24: is the reward a function, does it survive odd input and keep its contract?"""
 
 import asyncio
-import math
 import pickle
 import random
 import statistics
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -135,7 +135,7 @@ def batch_independent(subject: Subject) -> Outcome:
     return same(found, cases, "alone")
 
 
-@reward(reads=[], range=(-math.inf, math.inf), seconds=30)
+@reward(reads=[], range=(-sys.float_info.max, sys.float_info.max), seconds=30)
 def off_main_thread(response, row, *, inner: Reward):
     """What `inner` tells when a thread calls it, as asynchronous trainers do."""
     outcome = []

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from lab.response import Response, in_region
-from lab.reward import Row
+from lab.reward import Row, gold_texts
 from lab.scoring import Scorer
 from lab.task import Graded, Task
 from lab.workers import Job, Verdict
@@ -100,11 +100,10 @@ class Subject:
 
     @cached_property
     def golds(self) -> list[str]:
-        """Each row's gold as text; empty where the rows have none."""
+        """Each row's gold as text, "" where it is blank; no golds at all where the rows have no such field."""
         if not all(self.task.gold in row for row in self.rows):
             return []
-        golds = [row[self.task.gold] for row in self.rows]
-        return [str(gold[0]) if isinstance(gold, list | tuple) and gold else str(gold) for gold in golds]
+        return [next(iter(gold_texts(row[self.task.gold])), "") for row in self.rows]
 
     @cached_property
     def numbers(self) -> list[Fraction | None]:
@@ -164,8 +163,9 @@ class Subject:
     def _formats(self) -> list[Format]:
         region = in_region("\0", self.task.answer).partition("\0")
         plain = Format(f"the answer in its region ({self.task.answer})", region[0], region[2])
-        shown = self.task.demonstration(self.rows[0])[-1].get("content") or ""
-        before, found, after = shown.rpartition(self.golds[0])
+        index, gold = next(((i, gold) for i, gold in enumerate(self.golds) if gold), (0, "\0"))
+        shown = self.task.demonstration(self.rows[index])[-1].get("content") or ""
+        before, found, after = shown.rpartition(gold)
         demonstrated = [Format("the task's demonstration", before, after)] if found and (before or after) else []
         thought = Format("a thought, then the region", THOUGHT + plain.before, plain.after)
         return [plain, thought, *demonstrated, *FORMATS]
