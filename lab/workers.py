@@ -7,34 +7,26 @@ caller's script.
 """
 
 import contextlib
-import json
 import os
 import pickle
 import selectors
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from lab.errors import ContractError, UserError
 from lab.registry import loaded_files
 from lab.response import Response
 from lab.reward import Reward, Row, Score
+from lab.worker import START_SECONDS, Worker
 
-START_SECONDS = 120  # for a worker to start, or to import a reward's modules: a cold network disk is slow
 STARTS = 3  # workers of one batch that may be lost while starting
 ASYNC_SECONDS = 30  # the deadline of one call of an async reward that declares none
-MEMORY_BYTES = 4 << 30  # a worker's data limit; the one worker of async rewards has none: it may hold a judge's model
 ASYNC_GRACE_SECONDS = 5  # beyond its own deadlines, for the async worker to say that they passed
 LARGEST_CHUNK = 64
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from lab.scoring_worker import serve; "
-    "serve(int(sys.argv[2]), int(sys.argv[3]))"
-)
 
 
 class Job(NamedTuple):
@@ -55,77 +47,6 @@ class Verdict(NamedTuple):
     score: Score
     seconds: float = 0.0
     fault: str = ""  # "exception", "deadline", "died", "budget"; "contract" where the caller collects those
-
-
-@dataclass(eq=False)
-class Worker:
-    """One child process. `jobs` are the indices it was given and has not answered, in its order."""
-
-    process: subprocess.Popen
-    lifeline: int  # the child dies when this descriptor closes
-    concurrent: bool
-    since: float = field(default_factory=time.monotonic)  # when it began what it is doing
-    limit: float = START_SECONDS  # how long that may last
-    ready: bool = False  # started, and its rewards imported
-    jobs: deque[int] = field(default_factory=deque)
-    loaded: set[str] = field(default_factory=set)  # identities of its rewards
-    unread: bytes = b""
-
-    @classmethod
-    def start(cls, concurrent: bool, environment: Mapping[str, str]) -> "Worker":
-        read, write = os.pipe()
-        memory = 0 if concurrent else MEMORY_BYTES
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), str(read), str(memory)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                pass_fds=[read],
-                start_new_session=True,  # so that a kill takes what the reward started, and Ctrl-C stays with us
-                env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", **environment},
-            )
-        except OSError as error:
-            os.close(write)
-            raise UserError(
-                f"no scoring worker can start ({error}): free memory or processes, then try again"
-            ) from error
-        finally:
-            os.close(read)
-        os.set_blocking(process.stdout.fileno(), False)
-        os.set_blocking(process.stdin.fileno(), False)
-        return cls(process, write, concurrent)
-
-    def send(self, message: dict) -> None:
-        """Writes one request; gives up on a child that does not read. Raises OSError."""
-        rest, pipe = memoryview(pickle.dumps(message)), self.process.stdin.fileno()
-        with selectors.DefaultSelector() as writable:
-            writable.register(pipe, selectors.EVENT_WRITE)
-            while rest:
-                if not writable.select(START_SECONDS):
-                    raise OSError("a scoring worker reads nothing")
-                rest = rest[os.write(pipe, rest[: 1 << 16]) :]
-
-    def lines(self) -> list[list]:
-        """The messages that have come. Raises EOFError when the child is gone and everything was read."""
-        try:
-            got = os.read(self.process.stdout.fileno(), 1 << 16)
-        except BlockingIOError:
-            return []
-        if not got:
-            raise EOFError
-        *whole, self.unread = (self.unread + got).split(b"\n")
-        return [json.loads(line) for line in whole]
-
-    def kill(self) -> int:
-        """Ends the child and what it started, and returns its exit code; nothing remains, no zombie either."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # it had ended, and so had its children
-            os.killpg(self.process.pid, signal.SIGKILL)
-        code = self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-        os.close(self.lifeline)
-        return code
 
 
 class Pool:
