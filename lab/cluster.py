@@ -1,4 +1,4 @@
-"""Many machines: the command for each, or one sbatch file that queues again after a preemption and resumes."""
+"""Many machines: the command for each, or one sbatch file that queues itself again when it was stopped, and resumes."""
 
 import shlex
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from lab.plan import BatchPlan
 from lab.vllm import check_settings
 
 PORT = 29500
+RETRIES = 3  # of a Slurm job that crashed: what a lost machine needs, and a bug does not deserve more
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Job:
         return "\n".join(lines)
 
     def sbatch(self) -> str:
-        """A Slurm batch file: rendezvous, logs, SIGTERM five minutes before the end, requeue and resume.
+        """A Slurm batch file: rendezvous, logs, retries; stopped before its time is over, it queues again and resumes.
 
         Every job id has an output folder of its own, in which a requeued job finds the run that it began.
         """
@@ -74,13 +75,14 @@ class Job:
         return SBATCH.format(
             name=shlex.quote(self.experiment.name),
             nodes=self.nodes,
-            gpus=self.gpus,
+            gpus="" if self.preset.on_cpu else f"#SBATCH --gpus-per-node={self.gpus}\n",
             grace=GRACE_SECONDS,
             folder=shlex.quote(f"{self.experiment.output}/slurm-"),
             trainers=self.trainers,
             vllm=VLLM.format(first=self.trainers, command=self._serve()) if self.servers else "",
-            train=self._train([*self.arguments, *first, "output=$OUTPUT"], "$SLURM_PROCID", "$HEAD"),
-            resume=self._train(["resume", "$RUN", *again], "$SLURM_PROCID", "$HEAD"),
+            train=self._slurm([*self.arguments, *first, "output=$OUTPUT"]),
+            resume=self._slurm(["resume", "$RUN", *again]),
+            retries=RETRIES,
         )
 
     def write_sbatch(self) -> str:
@@ -91,14 +93,21 @@ class Job:
                 stream.write(self.sbatch())
         except FileExistsError:
             raise UserError(f"{file} exists: move it away, or look at the new one with --dry-run") from None
-        return f"wrote {file}: `sbatch {file}` queues it"
+        return (
+            f"wrote {file}: `sbatch {file}` queues it; --partition, --account and --time, where your cluster wants "
+            "them, go into it or onto that command line"
+        )
+
+    def _slurm(self, arguments: list[str]) -> str:
+        """The lab's own launcher: its exit codes tell a stop and a mistake from a crash."""
+        return self._train(arguments, "$SLURM_PROCID", "$HEAD").replace("accelerate", "python -m lab.launcher", 1)
 
     def _train(self, arguments: list[str], rank: str, host: str) -> str:
         options = {}
         if self.trainers > 1:
             options = {"num_machines": self.trainers, "machine_rank": rank, "main_process_ip": host}
             options["rdzv_backend"] = "lab" if entry_points(group="torchrun.handlers", name="lab") else "c10d"
-        parts = command(self.preset, arguments, self.processes, PORT, **options)
+        parts = command(self.preset, arguments, self.processes, PORT if options else 0, **options)
         return " ".join(f'"{part}"' if "$" in part else shlex.quote(part) for part in parts)
 
     def _serve(self) -> str:
@@ -139,18 +148,22 @@ def plan(
 
 
 SBATCH = """#!/bin/bash
+# What your cluster wants beside, such as --partition, --account and --time, goes here or onto sbatch's command line.
 #SBATCH --job-name={name}
 #SBATCH --nodes={nodes}
 #SBATCH --ntasks-per-node=1
-#SBATCH --gpus-per-node={gpus}
+{gpus}# Whole machines: Slurm's own choice would be one processor for all the ranks and scoring workers of a machine.
+#SBATCH --exclusive
+#SBATCH --mem=0
 #SBATCH --output=%x-%j.log
 #SBATCH --open-mode=append
 #SBATCH --requeue
-#SBATCH --signal=B:TERM@300
+#SBATCH --signal=B:USR1@300
 set -uo pipefail
 export TORCH_ELASTIC_SHUTDOWN_TIMEOUT={grace}  # seconds that torchrun leaves the ranks to save; its own are 30
 # The output folder must lie on a disk that every machine sees. A requeued job keeps its id, and so finds its run.
 export OUTPUT={folder}$SLURM_JOB_ID
+mkdir -p "$OUTPUT/logs"  # of each machine
 export RUN=$(ls -d "$OUTPUT"/*/*/ 2>/dev/null | head -n 1)
 export HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 {vllm}
@@ -162,20 +175,28 @@ train() {{
   fi
 }}
 export -f train
-srun --relative=0 --nodes={trainers} --ntasks={trainers} --kill-on-bad-exit=1 bash -c train &
+srun --relative=0 --nodes={trainers} --ntasks={trainers} --cpu-bind=none --kill-on-bad-exit=1 \\
+  --output="$OUTPUT/logs/machine-%n.log" --open-mode=append bash -c train &
 TRAINING=$!
 
-# Slurm wants the machines back: each rank saves at the end of its step, the job queues again and resumes.
-give_back() {{
-  kill -TERM "$TRAINING"
-  wait "$TRAINING"
-  scontrol requeue "$SLURM_JOB_ID"
-}}
-trap give_back TERM
-wait "$TRAINING"
+# Before the time is over each rank saves at the end of its step. srun passes USR1 on; of SIGTERM it makes SIGKILL.
+trap 'kill -USR1 "$TRAINING"' USR1
+wait "$TRAINING"; CODE=$?
+while kill -0 "$TRAINING" 2>/dev/null; do wait "$TRAINING"; CODE=$?; done
+
+case $CODE in
+  0 | 143)  # finished, or stopped: then the job queues again and resumes
+    compgen -G "$OUTPUT/*/*/report.html" >/dev/null || scontrol requeue "$SLURM_JOB_ID" ;;
+  2) ;;  # a mistake of yours: it would come again
+  *)  # a crash or a lost machine
+    echo "$CODE" >>"$OUTPUT/retries"
+    [ "$(wc -l <"$OUTPUT/retries")" -gt {retries} ] || scontrol requeue "$SLURM_JOB_ID" ;;
+esac
+exit "$CODE"
 """
 
 VLLM = """
 export VLLM=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tail -n 1)
-srun --relative={first} --nodes=1 --ntasks=1 --output=%x-%j-vllm.log {command} &
+srun --relative={first} --nodes=1 --ntasks=1 --cpu-bind=none \\
+  --output="$OUTPUT/logs/vllm.log" --open-mode=append {command} &
 """

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from lab.config import Experiment
+from lab.config import STAGES, Experiment
 from lab.distributed import OUTCOME
 from lab.errors import UserError, nearest
 
@@ -115,7 +116,7 @@ def start(preset_name: str, experiment: Experiment | None, arguments: list[str])
     """Runs `lab ARGUMENTS` under the preset, here and now; returns its exit code. SIGTERM is passed on."""
     preset = load_preset(preset_name)
     processes = fitted(preset)
-    for section in ("sft", "grpo"):
+    for section in STAGES:
         if experiment and getattr(experiment, section):
             experiment.plan(section, processes)
     with tempfile.TemporaryDirectory() as folder:
@@ -135,5 +136,10 @@ def start(preset_name: str, experiment: Experiment | None, arguments: list[str])
         if outcome["sentence"] not in said:
             said.add(outcome["sentence"])
             print(f"lab (rank {outcome['rank']}): {outcome['sentence']}", file=sys.stderr)
-    stopped = len(outcomes) == processes and all(outcome["code"] == 0 for outcome in outcomes)
-    return 0 if stopped and code == 128 + signal.SIGTERM else code
+    return exit_code(code, [outcome["code"] for outcome in outcomes], processes)
+
+
+def exit_code(launcher: int, ranks: Sequence[int], processes: int) -> int:
+    """The whole job's, from the launcher's and those that the ranks said: SIGTERM is 0 where every rank has saved."""
+    stopped = len(ranks) == processes and not any(ranks)
+    return 0 if stopped and launcher == 128 + signal.SIGTERM else launcher

@@ -1,7 +1,8 @@
 """`accelerate launch`, as `lab … --accelerate` starts it: python -m lab.launcher launch OPTIONS -m lab ….
 
 The ranks say themselves what went wrong, in a sentence; torchrun's traceback above it, which is about torchrun, stays
-away. The exit code is 2 where every rank that ended by itself ended with a user's mistake, else 1.
+away. The exit code is 2 where every rank that ended by itself ended with a user's mistake, 143 where SIGTERM ended
+them (or SIGUSR1, which Slurm's srun passes on), else 1.
 """
 
 import logging
@@ -17,6 +18,7 @@ def main() -> int:
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     launch.simple_launcher = become_the_only_process
+    signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
         accelerate_cli.main()
     except SignalException as stopped:

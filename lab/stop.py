@@ -1,4 +1,7 @@
-"""Stopping when asked: SIGTERM, which clusters send before they take a machine back, ends a run where it can go on."""
+"""Stopping when asked: SIGTERM, which clusters send before they take a machine back, ends a run where it can go on.
+
+SIGUSR1 asks for the same: it is what Slurm's srun passes on, where it makes SIGKILL of a SIGTERM.
+"""
 
 import contextlib
 import signal
@@ -10,7 +13,7 @@ class Stopped(Exception):
 
 
 class Stop:
-    """Whether SIGTERM has come. While `patient`, it is only noted: training looks at the end of each step."""
+    """Whether the signal has come. While `patient`, it is only noted: training looks at the end of each step."""
 
     def __init__(self):
         self.asked = self.patient = False
@@ -36,8 +39,9 @@ class Stop:
 def stop_on_sigterm() -> Iterator[Stop]:
     """The process's Stop, for the time of a run."""
     stop = Stop()
-    before = signal.signal(signal.SIGTERM, stop.handle)
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from lab.config import load_experiment
 from lab.distributed import check_engine
 from lab.errors import UserError
-from lab.launch import PRESETS, fitted, load_preset
+from lab.launch import PRESETS, exit_code, fitted, load_preset
 from lab.memory import Shape, estimate, read_shape
 from lab.plan import BatchPlan
 
@@ -53,6 +54,22 @@ def test_our_presets_take_the_gpus_there_are_and_other_files_are_taken_at_their_
     mine.write_text("- no\n- preset\n")
     with pytest.raises(UserError, match="is no accelerate file"):
         load_preset(str(mine))
+
+
+@pytest.mark.parametrize(
+    "launcher, ranks, wanted",
+    [
+        (143, [0, 0], 0),  # SIGTERM, and both ranks have saved
+        (143, [0], 143),  # one was killed before it had
+        (143, [], 143),  # it came before any rank was there
+        (143, [0, 1], 143),
+        (2, [2, 0], 2),
+        (1, [0, 0], 1),  # the ranks stopped because one of another machine was lost
+        (0, [], 0),  # trained to the end: ranks say nothing then
+    ],
+)
+def test_a_stop_counts_as_success_where_every_rank_says_so(launcher, ranks, wanted):
+    assert exit_code(launcher, ranks, processes=2) == wanted
 
 
 def test_a_silent_fallback_to_another_engine_is_an_error(monkeypatch):
@@ -107,16 +124,25 @@ def test_the_commands_of_two_machines(lab):
 
 
 SRUN = """#!/bin/bash
+# Passes USR1 on, and makes SIGKILL of SIGTERM, as Slurm's own does.
 while [[ $1 == --* ]]; do shift; done
-SLURM_PROCID=0 exec "$@"
+SLURM_PROCID=0 "$@" &
+task=$!
+trap 'kill -KILL $task' TERM
+trap 'kill -USR1 $task' USR1
+wait $task; code=$?
+while kill -0 $task 2>/dev/null; do wait $task; code=$?; done
+exit $code
 """
 SCONTROL = """#!/bin/bash
 [ "$1" = show ] && echo n0 || echo "$@" >> scontrol.log
 """
-ACCELERATE = """#!/bin/bash
-echo "$@" >> accelerate.log
+PYTHON = """#!/bin/bash
+# `python -m lab.launcher …`: makes a run folder and trains until it is told to stop; with $ENDS it ends at once.
+echo "$@" >> launcher.log
 mkdir -p runs/slurm-7/smoke/a
-trap 'kill $!; exit 0' TERM
+[ -z "${ENDS:-}" ] || exit $ENDS
+trap 'kill $!; exit 143' USR1
 sleep 60 & wait
 """
 
@@ -133,11 +159,11 @@ def cluster(tmp_path, lab):
         assert done.returncode == 0 and "sbatch smoke.sbatch" in done.stdout, done.stderr
         root = str(Path(__file__).parent.parent)
         environment = os.environ | {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n0", "PYTHONPATH": root}
-        environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+        environment["PATH"] = f"{tmp_path}:{Path(sys.executable).parent}:{environment['PATH']}"
 
-        def start() -> subprocess.Popen:
-            command = ["bash", "smoke.sbatch"]
-            return subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+        def start(**more: str) -> subprocess.Popen:
+            command, quiet = ["bash", "smoke.sbatch"], subprocess.PIPE
+            return subprocess.Popen(command, cwd=tmp_path, env=environment | more, stderr=quiet, text=True)
 
         return start
 
@@ -154,28 +180,41 @@ def wait_for(something) -> None:
 
 def test_the_batch_file_starts_queues_again_and_resumes(cluster, tmp_path, lab):
     settings = ["grpo.use_vllm=true", "grpo.vllm_mode=server", "output=runs", "--nodes", "2", "--gpus", "4"]
-    start = cluster(*settings, accelerate=ACCELERATE, env="#!/bin/bash\n")
+    start = cluster(*settings, python=PYTHON, env="#!/bin/bash\n")
     assert lab("launch", "smoke", "--slurm", cwd=tmp_path).returncode == 2  # it would be overwritten
-    log = tmp_path / "accelerate.log"
+    log, queued = tmp_path / "launcher.log", tmp_path / "scontrol.log"
     for begun, wanted in enumerate(["run smoke", "resume runs/slurm-7/smoke/a/ --vllm-server n0"]):
         job = start()
         wait_for(lambda lines=begun + 1: log.exists() and log.read_text().count("\n") == lines)
-        job.send_signal(signal.SIGTERM)
+        job.send_signal(signal.SIGUSR1)
         _, said = job.communicate(timeout=60)
         assert f"-m lab {wanted}" in log.read_text().splitlines()[begun], said
-        assert (tmp_path / "scontrol.log").read_text().splitlines() == ["requeue 7"] * (begun + 1)
+        assert queued.read_text().splitlines() == ["requeue 7"] * (begun + 1)
     first = log.read_text().splitlines()[0]
     assert "grpo.vllm_server_host=n0" in first and first.endswith("output=runs/slurm-7")
 
 
+def test_the_batch_file_tries_a_crash_again_a_few_times_and_a_mistake_never(cluster, tmp_path):
+    start, queued = cluster("output=runs", python=PYTHON), tmp_path / "scontrol.log"
+
+    def times(code: str) -> int:
+        before = queued.read_text().count("requeue 7") if queued.exists() else 0
+        assert start(ENDS=code).wait(timeout=60) == int(code)
+        return (queued.read_text().count("requeue 7") if queued.exists() else 0) - before
+
+    assert [times(code) for code in ("2", "0", "1", "137", "1", "1")] == [0, 1, 1, 1, 1, 0]
+    (tmp_path / "runs/slurm-7/smoke/a/report.html").touch()  # the run is finished
+    assert times("0") == 0
+
+
 @pytest.mark.slow
 def test_a_preempted_slurm_job_queues_again_and_resumes(cluster, tmp_path):
-    """Training for real: SIGTERM in its midst, then the job's second start, which finishes it."""
+    """Training for real: Slurm's signal in its midst, then the job's second start, which finishes it."""
     settings = ["output=runs", "eval.base=false", "eval.n=8", "grpo.max_steps=60", "sft=null"]
     start = cluster(*settings, "--nodes", "1", "--gpus", "2", "--preset", "cpu2")
     job = start()
     wait_for(lambda: any(f.read_text().count("\n") > 3 for f in tmp_path.glob("runs/slurm-7/*/*/metrics.jsonl")))
-    job.send_signal(signal.SIGTERM)
+    job.send_signal(signal.SIGUSR1)
     _, said = job.communicate(timeout=120)
     assert "requeue 7" in (tmp_path / "scontrol.log").read_text(), said
     (run,) = tmp_path.glob("runs/slurm-7/*/*/")

@@ -48,6 +48,8 @@ class Keeper(TrainerCallback):
             mark_complete(folder)
             for older in checkpoints(folder.parent)[: -self.limit] if self.limit else []:
                 shutil.rmtree(older)
+        # Where a rank that has stopped ends, launchers end the others: not before the mark is there.
+        self.trainer.accelerator.wait_for_everyone()
 
 
 def restore(trainer, checkpoint: Path) -> None:
