@@ -1,5 +1,6 @@
 """The command `lab`: one verb, one short function; what is heavy is imported inside."""
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -16,7 +17,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
 )
+
+# What a disk refuses is nobody's bug: no permission, read-only, full, over a quota.
+DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 Config = Annotated[str, typer.Argument(help="An experiment's YAML file, or a bundled name such as smoke.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="section.key=value, for example grpo.max_steps=20")]
@@ -100,8 +105,8 @@ def tasks(
 @app.command()
 def play(
     name: Annotated[str, typer.Argument(help="A task's name or file.")],
-    rows: Annotated[int, typer.Option(help="Rows to answer.")] = 5,
-    seed: Annotated[int, typer.Option(help="Which rows.")] = 0,
+    rows: Annotated[int, typer.Option(min=1, help="Rows to answer.")] = 5,
+    seed: Annotated[int | None, typer.Option(help="Which rows; others each time unless told.")] = None,
 ) -> None:
     """Answer a task's rows yourself and be scored as the model is."""
     from lab import look
@@ -130,7 +135,7 @@ def audit(
     ] = "",
     data: Annotated[str, typer.Option(help="With --reward: its rows, one JSON object a line.")] = "",
     answer: Annotated[str, typer.Option(help="With --data: where the answer stands.")] = "everything",
-    rows: Annotated[int, typer.Option(help="How many rows to attack.")] = 20,
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to attack.")] = 20,
     quick: Annotated[bool, typer.Option(help="Only the probes that must hold, on fewer rows.")] = False,
     json: Annotated[bool, typer.Option(help="Print JSON.")] = False,
 ) -> None:
@@ -168,13 +173,15 @@ def score(
     with sys.stdin.buffer if path == "-" else open(path, "rb") as file:
         tally = rescore_stream(lines_of(file), chosen, sys.stdout, region=answer or "everything", complain=_warn)
     _warn(str(tally))
+    if not tally.scored + tally.unscorable:
+        raise UserError(f'{path!r} holds no answer: write one JSON object a line, {{"response": …, "answer": …}}')
 
 
 @app.command()
 def parity(
     name: Annotated[str, typer.Argument(help="A task's name or file.")],
     model: Annotated[str, typer.Option(help="The checkpoint whose tokenizer renders the prompts.")] = "tiny",
-    rows: Annotated[int, typer.Option(help="How many rows to compare.")] = 32,
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to compare.")] = 32,
 ) -> None:
     """Compare a task's prompts and scores in SFT, GRPO, evaluation and lm-eval; exit 1 where they part."""
     from lab.config import Model
@@ -220,8 +227,8 @@ def sandbox() -> None:
 
 
 @app.command()
-def config(section: Annotated[str, typer.Argument(help="sft, grpo or lora")] = "grpo") -> None:
-    """List every field that a section takes, with its type and our default."""
+def config(section: Annotated[str, typer.Argument(help="sft, grpo, lora, model, eval or report")] = "grpo") -> None:
+    """List every field that a section takes, with its type, our default and what it is or why."""
     from lab import look
 
     print(look.fields(section))
@@ -321,7 +328,7 @@ def _execute(experiment, stages: list[str], dry_run: bool, accelerate: str) -> N
     if dry_run:
         from lab.look import dry_run as shown
 
-        print(shown(experiment, stages))
+        print(shown(experiment, stages, accelerate))
         return
     if accelerate:
         _relaunch(accelerate, experiment)
@@ -350,7 +357,7 @@ def _show(finished) -> None:
 
 
 def main() -> None:
-    """The console script: a user's mistake is one sentence on stderr and exit code 2."""
+    """The console script: a user's mistake is one sentence on stderr and exit code 2. Typer ends Ctrl-C with 130."""
     # Waiting OpenMP threads sleep instead of spinning: beside any other busy program, spinning costs a factor of three.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -360,6 +367,9 @@ def main() -> None:
     except UserError as error:
         say_outcome(error.exit_code, str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("\nlab: stopped", file=sys.stderr)
-        sys.exit(130)
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        where, why = error.filename or "the disk", error.strerror
+        say_outcome(2, f"{where} cannot be read or written ({why}): mend its permissions, or free some space")
+        sys.exit(2)

@@ -51,9 +51,9 @@ class Grpo:
     drop_solved: int = 0  # visits without spread after which a prompt rests, for as many epochs; 0: never
     sync_gap: float = 0.15  # nats a token between vLLM's and the trainer's log-probabilities, above which the run stops
     unscorable_share: float = 0.05  # of the answers, above which the run stops and shows them
-    reward_seconds: float = 2.5  # an answer's deadline in the scoring workers
-    reward_budget: float = 60.0  # a batch's
-    audit: typing.Literal["stop", "warn", "off"] = "stop"  # what a reward that fails the quick audit does to the run
+    reward_seconds: float = 2.5  # that scoring one answer may take; then it is unscorable
+    reward_budget: float = 60.0  # seconds that scoring a whole batch may take
+    audit: typing.Literal["stop", "warn", "off"] = "stop"  # what a reward that fails its audit does to the run
     arguments: dict = field(default_factory=dict)
 
 
@@ -62,7 +62,7 @@ class Eval:
     """Held-out evaluation, the same rows before and after every stage."""
 
     n: int = 200  # rows
-    split: typing.Literal["validation", "test"] = "test"
+    split: typing.Literal["validation", "test"] = "test"  # held out; validation: to choose settings by
     samples: int = 1  # answers a row; more than one needs a temperature
     temperature: float = 0.0  # 0 is greedy
     seed: int = 0  # of the rows and of sampling: not the experiment's seed, so that seeds share their rows
@@ -75,7 +75,7 @@ class Eval:
 class Report:
     """The page that a run leaves."""
 
-    completions: int = 20  # shown before and after
+    completions: int = 20  # rows whose answers are shown, from before and after training
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """Looking at things in a terminal: tasks, rows, tokens, fields, checkpoints, runs, and what a run would do."""
 
 import ast
+import inspect
 import random
+import re
 import sys
 from itertools import cycle
 from pathlib import Path
@@ -87,11 +89,11 @@ def _fields(row: Row) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in row.items() if key != "task")
 
 
-def play(name: str, rows: int, seed: int) -> None:
-    """Asks a person the task's rows and scores the answers as the model's would be."""
+def play(name: str, rows: int, seed: int | None) -> None:
+    """Asks a person the task's rows and scores the answers as the model's would be; no seed: others each time."""
     task = load_task(name)
     right = asked = 0
-    for row in first_rows(task, rows, seed or random.randrange(2**31)):
+    for row in first_rows(task, rows, random.randrange(2**31) if seed is None else seed):
         print("\n" + "\n".join(f"{m['role']}: {m['content']}" for m in task.messages(row)))
         try:
             text = input("you: ")
@@ -111,15 +113,16 @@ def play(name: str, rows: int, seed: int) -> None:
 
 
 def fields(section: str) -> str:
-    """Every field of a section with its type; ours first, then the library's, our default beside it."""
+    """Every field of a section with its type and our default; ours first, with what it is, then the library's."""
     if section not in (*SECTIONS, "lora"):
         known = [*SECTIONS, "lora"]
         raise UserError(f"there is no section {section!r}: {nearest(section, known, 'there are ' + ', '.join(known))}")
     rows = []
     if section in SECTIONS:
+        said = dict(re.findall(r"^    (\w+): .*  # (.*)$", inspect.getsource(SECTIONS[section]), re.MULTILINE))
         for name, field in SECTIONS[section].__dataclass_fields__.items():
             if name != "arguments":
-                rows.append([name, _type(field.type), _default(field), "ours"])
+                rows.append([name, _type(field.type), _default(field), said[name]])
     ours = EVERY_STAGE | (SFT if section == "sft" else GRPO) if section in STAGES else {}
     library = CLASSES[section][-1] if section in CLASSES else None
     for name, kind in library_fields(section).items() if library else ():
@@ -129,7 +132,7 @@ def fields(section: str) -> str:
         rows.append(
             [name, _type(kind), "" if name not in ours else repr(value), reason or f"{library[0]}.{library[2]}"]
         )
-    return columns(["field", "type", "our default", "why / whose"], rows)
+    return columns(["field", "type", "our default", "about"], rows)
 
 
 def _type(kind) -> str:
@@ -166,17 +169,17 @@ def checkpoint_table() -> str:
 
 def sandbox_report() -> tuple[str, bool]:
     """The sandbox's tier, its promises and its self-test, and whether all of it held."""
-    from lab.sandbox import TIERS, open_sandbox, self_test
+    from lab.sandbox import HONEST, TIERS, open_sandbox, self_test
 
     sandbox = open_sandbox()
     tier = TIERS[sandbox.tier]
     results = self_test(sandbox)
     parts = [f"tier {tier.letter}, {tier.name}: {tier.mechanism}"]
     parts += ["promises", *(f"  {line}" for line in tier.promises), "does not promise"]
-    parts += [*(f"  {line}" for line in tier.does_not_promise), "self-test: a program"]
-    parts += [
-        f"  {'ok  ' if not wrong else 'FAIL'}  {name}{': ' * bool(wrong)}{wrong}" for name, wrong in results.items()
-    ]
+    parts += [*(f"  {line}" for line in tier.does_not_promise), "self-test"]
+    for name, wrong in results.items():
+        held, what = ("runs", name) if name == HONEST else ("is stopped", f"one that {name}")
+        parts.append(f"  {'FAIL' if wrong else held:10}  {what}{': ' * bool(wrong)}{wrong}")
     return "\n".join(parts), not any(results.values())
 
 
@@ -193,20 +196,22 @@ def run_table(output: str) -> str:
     return columns(["run", "task", "seed", "n", "accuracy"], rows) if rows else f"no runs under {output}"
 
 
-def dry_run(experiment: Experiment, stages: list[str]) -> str:
-    """The resolved config, the batch plan and the tasks that would be used; no model is loaded."""
-    import os
-
+def dry_run(experiment: Experiment, stages: list[str], preset: str = "") -> str:
+    """The resolved config, the batch plan and the tasks that would be used, under an accelerate preset where one is
+    named; no model is loaded.
+    """
     from lab.checkpoints import resolve
     from lab.data import load_tasks
+    from lab.distributed import world_size
     from lab.evidence.decontaminate import index_of
+    from lab.launch import fitted, load_preset
     from lab.sandbox import checked
     from lab.stages.pipeline import check_trainable
 
     tasks = load_tasks(experiment)
     check_trainable(experiment, tasks, stages)
     resolve(experiment.model.checkpoint, allow_pickle=experiment.model.allow_pickle)
-    processes = int(os.environ.get("WORLD_SIZE", 1))
+    processes = fitted(load_preset(preset)) if preset else world_size()
     parts = [experiment.as_yaml()]
     if any(task.runs_code for task in tasks.values()):
         used = checked(experiment.sandbox)

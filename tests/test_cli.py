@@ -103,3 +103,64 @@ def test_lm_eval_path_is_a_folder_of_tasks(lab):
     from pathlib import Path
 
     assert (Path(lab("lm-eval-path").stdout.strip()) / "lab_digits.yaml").is_file()
+
+
+@pytest.mark.parametrize("verb", ["play", "audit", "parity"])
+def test_no_rows_are_no_rows(lab, verb):
+    done = lab(verb, "digits", "--rows", "0")
+    assert done.returncode == 2 and "--rows" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_play_with_one_seed_asks_the_same(lab):
+    asked = {lab("play", "arithmetic", "--rows", "1", "--seed", "0", input="").stdout for _ in range(2)}
+    assert len(asked) == 1 and "user: " in asked.pop()
+
+
+def test_score_refuses_what_holds_no_answer(lab, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    done = lab("score", tmp_path / "empty.jsonl", "--reward", "numeric")
+    assert done.returncode == 2 and "holds no answer" in done.stderr
+
+
+def test_every_field_of_ours_says_what_it_is():
+    from lab.config import SECTIONS
+    from lab.look import fields
+
+    for section, kind in SECTIONS.items():
+        listed = {line.split()[0]: line.split("  ")[-1].strip() for line in fields(section).splitlines()[1:]}
+        assert all(listed[name] for name in kind.__dataclass_fields__ if name != "arguments")
+    assert "nats a token" in fields("grpo") and "packaged name" in fields("model")
+
+
+def test_a_dry_run_plans_for_the_processes_of_the_preset(lab):
+    assert "= 2 processes ×" in lab("grpo", "smoke", "--dry-run", "--accelerate", "cpu2").stdout
+    refused = lab("grpo", "smoke", "--dry-run", "--accelerate", "cpu22")
+    assert refused.returncode == 2 and "did you mean 'cpu2'" in refused.stderr
+
+
+def test_what_the_disk_refuses_is_one_sentence(monkeypatch, capsys):
+    from lab import cli
+
+    def refused():
+        raise PermissionError(13, "Permission denied", "answers.jsonl")
+
+    monkeypatch.setattr(cli, "app", refused)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.startswith("lab: answers.jsonl cannot be read or written (Permission denied)")
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys, tmp_path):
+    from lab.config import load_experiment
+    from lab.stages import pipeline
+
+    def interrupted(bench, *_):
+        bench.run.write("samples/base.jsonl", "")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "_stage", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run_experiment(load_experiment("smoke", [f"output={tmp_path}", "eval.n=4"]), ["base"])
+    (run,) = tmp_path.glob("smoke/*")
+    assert f"`lab resume {run}` goes on" in capsys.readouterr().err and (run / "samples/base.jsonl").is_file()

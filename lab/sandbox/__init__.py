@@ -4,6 +4,7 @@ from lab.sandbox.client import ForkServer
 from lab.sandbox.exchange import Call, Inputs, Outputs, SandboxError
 from lab.sandbox.limits import Limits
 from lab.sandbox.tiers import (
+    HONEST,
     TIERS,
     UNSAFE,
     VARIABLE,
@@ -18,6 +19,6 @@ from lab.sandbox.tiers import (
 )
 
 __all__ = [
-    "TIERS", "UNSAFE", "VARIABLE", "Call", "ForkServer", "Inputs", "Limits", "Outputs", "Sandbox", "SandboxError",
-    "Tier", "check_name", "checked", "missing", "open_sandbox", "provenance", "self_test",
+    "HONEST", "TIERS", "UNSAFE", "VARIABLE", "Call", "ForkServer", "Inputs", "Limits", "Outputs", "Sandbox",
+    "SandboxError", "Tier", "check_name", "checked", "missing", "open_sandbox", "provenance", "self_test",
 ]  # fmt: skip

@@ -182,6 +182,7 @@ def provenance(sandbox: Sandbox) -> dict:
 
 
 # name: (program, how the run has to end or be refused). Each tries one thing that the tier promises to prevent.
+HONEST = "an honest program"
 PROBES = {
     "reads a file of yours": "open({canary!r}).read()",
     "writes a file": "open({folder!r} + '/new', 'w')",
@@ -207,7 +208,7 @@ def self_test(sandbox: Sandbox) -> dict[str, str]:
         canary.write_text("secret")
         facts = {"canary": str(canary), "folder": folder, "parent": os.getpid(), "port": listener.getsockname()[1]}
         adds = sandbox.run("def add(a, b):\n    return a + b", Inputs("add", [Call((1, 2))]))
-        results["runs an honest program"] = "" if adds.answers == ({"value": 3},) else f"got {adds}"
+        results[HONEST] = "" if adds.answers == ({"value": 3},) else f"got {adds}"
         for name, program in PROBES.items():
             outputs = sandbox.run(program.format(**facts) + "\nprint('done')", Inputs())
             results[name] = "it could" if "done" in outputs.stdout else ""

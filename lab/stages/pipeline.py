@@ -86,6 +86,10 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
                         _stage(bench, stage, label)
             except Stopped:
                 raise Stopped(f"stopped as asked: `lab resume {run.path}` goes on") from None
+            except KeyboardInterrupt:
+                if is_main():
+                    line.done(f"stopped: `lab resume {run.path}` goes on from its newest checkpoint")
+                raise
     return run
 
 
