@@ -28,23 +28,6 @@ _DOUBT = re.compile(
     r"|n['\u2019]t\b|\?",
     re.IGNORECASE,
 )
-_DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|cannot|never|neither|nor|instead\s+of|rather\s+than|other\s+than|anything\s+but|unlike)|n['\u2019]t"
-    r"|\u2260|\\neq?)\s*(?:be\s+|equal\s+to\s+)?[\s$*(\\\[]*$",
-    re.IGNORECASE,
-)
-_DENIED_AFTER = re.compile(
-    r"[\s$*)\\\].,]*(?:(?:is|was|(?:would|must|may|might|could) be) (?:wrong|incorrect|false|not)\b"
-    r"|or\s|\\?text\s?\{\s?or\b|\?)",
-    re.IGNORECASE,
-)
-_SENTENCE_END = re.compile(r"[.!?:]\s|\n")
-_DOUBTED = re.compile(  # in the box's sentence
-    r"\b(?:I doubt|doubtful|(?:wrong|incorrect) (?:answer|result|value)|(?:impossible|unlikely) that)\b"
-    r"|\beither [^.]{1,40}\bor[\s$(\\]*$",
-    re.IGNORECASE,
-)
-_TAKEN_BACK = re.compile(r"\b(?:wait\b|scratch that|on second thought)", re.IGNORECASE)
 # A box that is only a part of a formula: -\boxed{4}, x < \boxed{4}, \boxed{4}^2, \frac{\boxed{4}}{2}, \boxed{4},5
 _PART_BEFORE = re.compile(
     r"(?:\d|-|(?:[+/^]|(?<!_)_)\s*|(?<![</])\b[A-Za-z]\s*[<>]\s*"
@@ -110,17 +93,14 @@ def _denied(text: str) -> bool:
     if start < 0 or not (inside := region_contents(text[start:], "boxed")):
         return False
     end = text.index("}", text.index(inside[0], start) + len(inside[0])) + 1
-    before, after = text[max(0, start - 100) : start], text[end : end + 1_000]
-    if _DENIED_BEFORE.search(before[-60:]) or _DENIED_AFTER.match(after) or _TAKEN_BACK.search(after):
-        return True
-    if (
+    before, after = text[max(0, start - 100) : start], text[end:]
+    return bool(
         _OPEN_HIDDEN.search(before)
         or _PART_BEFORE.search(before)
         or _PART_AFTER.match(after)
         or (before.endswith("(") and after[:1] == ",")
-    ):
-        return True
-    return bool(_DOUBTED.search(_SENTENCE_END.split(before)[-1])) or taken_back(bare(inside[0]), text[end:])
+        or taken_back(bare(inside[0]), before, after)
+    )
 
 
 def bare(text: str) -> str:

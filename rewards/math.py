@@ -22,7 +22,7 @@ _EVENT = re.compile(
 _OPERATION = re.compile(r"\\(?:lim|limsup|liminf|i{0,2}int|oint|sum|prod|det|sup|inf|dim|Pr)(?![A-Za-z])")
 
 
-@reward(reads=["answer"], range=(0, 1), version="2", sees="response", imports=["mpmath"])
+@reward(reads=["answer"], range=(0, 1), version="3", sees="response", imports=["mpmath"])
 def math_answer(response, row):
     r"""1 when the response commits to exactly one evaluated answer that equals row["answer"]; else 0.
 
@@ -33,8 +33,9 @@ def math_answer(response, row):
     (`123 \times 456`, `\sqrt{16}`, 84/2). Right: 42., 1\,234, 1e6, 0.\overline{3}, x = 42, 45°, 2 \le x < 5 for [2,5),
     x = 3, y = 4 for (3,4), "no solution" for \emptyset, an option's letter with its text, for either. A name is taken
     off (x = 5, P(A) = 1/3, \lim … = 5), also where the gold has none; but x^2 = 25 says that x is something else.
-    A box that the words around it take back ("not \boxed{5}", "… Wait, that is wrong") or that is a part of a formula
-    (-\boxed{5}) is no answer, nor is one that is hidden (\phantom, white text). A gold without a unit accepts any unit,
+    A box that the words around it take back ("not \boxed{5}", "… Wait, that is wrong") is no answer: behind its
+    sentence stand only a closing, a check or the same answer again, and no word of denial, error or doubt. Nor is one
+    that is a part of a formula (-\boxed{5}) or hidden (\phantom, white text). A gold without a unit accepts any unit,
     and percent, since only the question tells.
     Edge cases: `\log` without a base equals neither ln nor log10; a/bc is ambiguous, so it only equals itself; a text
     that cannot be read only equals itself; over 2,000 characters is wrong (50,000 for a plain integer); powers and

@@ -134,10 +134,29 @@ def test_what_takes_an_answer_back_or_makes_it_a_part(text):
 PHRASES = json.loads((Path(__file__).parents[1] / "data" / "math_retractions.json").read_text())
 
 
+BEFORE_TAKEN_BACK = [
+    "The answer is not: ", "It can't possibly be ", "I don't think it is ", "I don't believe the answer is $",
+    "There is no way the answer is ", "The answer is definitely not equal to ", "The wrong answer: ", r"$x \ne ",
+    "The value cannot be equal to ", "An incorrect result is ", "Instead of ", "It's anything but ", "Don't write ",
+    "One common mistake is to answer ", "The naive answer is ", "Do not answer ", "It's either 41 or ",
+]  # fmt: skip
+BEFORE_KEPT = [
+    "My guess was 41, so it is ", "The number of integers that are not divisible by 3 is ", "It isn't 41; it's ",
+    "Since 7 is not prime, the answer is ", "She does not have 3, so she has ", "The probability that it's not red is ",
+    "The number of ways in which no two are adjacent equals $",
+]  # fmt: skip
+
+
+def test_a_denial_before_the_box_that_reaches_it_and_one_that_does_not():
+    assert [before for before in BEFORE_TAKEN_BACK if score(rf"{before}\boxed{{42}}.") != 0] == []
+    assert [before for before in BEFORE_KEPT if score(rf"{before}\boxed{{42}}.") != 1] == []
+
+
 @pytest.mark.parametrize("region", ["boxed", "everything"])
 def test_a_text_behind_the_box_that_takes_it_back_and_one_that_does_not(region):
     kept = {after: score(rf"So \boxed{{42}}{after}", region=region) for after in sum(PHRASES.values(), [])}
-    assert [after for after in PHRASES["taken back"] if kept[after] != 0] == []
+    for refused in ("taken back", "refused all the same"):  # the policy excuses no denial, of whatever it is
+        assert [after for after in PHRASES[refused] if kept[after] != 0] == []
     assert [after for after in PHRASES["kept"] if kept[after] != 1] == []
 
 
