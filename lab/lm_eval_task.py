@@ -5,6 +5,7 @@ lm-eval imports this file by the name that stands in the YAMLs of `lab lm-eval-p
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from statistics import mean
 
 from datasets import Dataset
@@ -50,14 +51,18 @@ class LabTask(ConfigurableTask):
         self.lab_task = load_task(self.settings["lab_task"])
         self.scorer = Scorer({self.lab_task.name: self.lab_task}, workers=2)
         self.prefilled, self.tokenizer = "", None
+        self.notes: list[str] = []  # on the rows
         self.verdicts: dict[int, list[dict]] = {}  # row → what was made of each of its answers
-        super().__init__(config=_lm_eval_config(config, self.lab_task, remote="base_url" in self.settings))
+        with ExitStack() as failed:
+            failed.callback(self.scorer.close)
+            super().__init__(config=_lm_eval_config(config, self.lab_task, remote="base_url" in self.settings))
+            failed.pop_all()
 
     def download(self, *_, **__) -> None:
         """Draws the rows. lm-eval is shown a copy as text, because a round trip through Arrow would change some."""
         count = self.settings.get("rows") or (ROWS if self.lab_task.splits == "hash" else MOST_HELD_OUT)
         rows = self.lab_task.sample(self.settings["split"], count, int(self.settings["seed"]))
-        self.rows: list[Row] = verified(self.lab_task, rows, self.scorer, notes=[])
+        self.rows: list[Row] = verified(self.lab_task, rows, self.scorer, self.notes)
         docs = [{"index": i, "row": json.dumps(row, default=str)} for i, row in enumerate(self.rows)]
         self.dataset = {TEST: Dataset.from_list(docs)}
 
@@ -102,7 +107,11 @@ class LabTask(ConfigurableTask):
         return row_metrics(self.lab_task, responses, graded)
 
     def _finished(self, text: str) -> bool:
-        """Whether the answer ended before the token limit. Where text is all that is known its tokens are counted."""
+        """Whether the answer ended before the token limit.
+
+        Where text is all that is known (lm-eval's hf and vllm backends) its tokens are counted. That is an estimate: a
+        cut answer counts as ended where the tokenizer writes its text in fewer tokens than the model did.
+        """
         if (told := getattr(text, "finished", None)) is not None:
             return told
         if self.tokenizer is None:

@@ -166,6 +166,13 @@ def all_runs(output: str | Path = "runs") -> list[Run]:
     return [Run(folder) for folder in folders if (folder / "config.yaml").is_file()]
 
 
+def run_of(checkpoint: str | Path) -> Path | None:
+    """The run that a checkpoint's folder lies in, as RUN/grpo and RUN/grpo/checkpoint-40 do; None for any other."""
+    path = Path(checkpoint).expanduser()
+    above = path.absolute().parents[:2] if path.exists() else ()
+    return next((folder for folder in above if (folder / "provenance.json").is_file()), None)
+
+
 def newest_checkpoint(path: Path) -> Path | None:
     """The last stage's checkpoint in a run folder: GRPO's, else SFT's, else None."""
     return next((path / s for s in ("grpo", "sft") if (path / s / "config.json").is_file()), None)

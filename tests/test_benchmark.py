@@ -4,13 +4,16 @@ import json
 import shutil
 import threading
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from lab.benchmark import benchmark
-from lab.benchmark.tasks import find, stock_names
+from lab import benchmark as package
+from lab.benchmark import benchmark, numbers
+from lab.benchmark.tasks import Entry, find, stock_names
 from lab.errors import UserError
 from lab.evidence.statistics import paired_change, wilson
 from lab.registry import load_task
@@ -238,6 +241,47 @@ def test_a_run_whose_prompts_have_changed_is_noted(run, tmp_path):
     assert "was trained with the renderer 0123456789abcdef" in shown
 
 
+# ---- its numbers
+
+
+def lines(values, metric="loss", reported=None):
+    """The table's lines for one stock task; column → each row's value of `metric`."""
+    task = SimpleNamespace(task_name="x", config=SimpleNamespace(metric_list=[]))
+    results = {}
+    for column, rows in values.items():
+        value = {f"{metric},none": sum(rows) / len(rows) if reported is None else reported} if rows else {}
+        samples = [{"doc_id": i, "filter": "none", metric: row} for i, row in enumerate(rows)]
+        results[column] = {"results": {"x": {"sample_len": len(rows), **value}}, "samples": {"x": samples}}
+    return numbers.lines([Entry("x", [task])], results, "before")
+
+
+def test_equal_differences_are_a_change_without_an_interval():
+    before = [2.5, 3.0, 4.0, 8.0]
+    for shift, shown in ((0.0, "+0 p 1.000"), (0.5, "+0.5 p 0.1")):
+        found = lines({"before": before, "after": [loss + shift for loss in before]})
+        assert shown in numbers.table(found, ["before", "after"], "before").splitlines()[2]
+        assert numbers.as_json(found)["x"]["metrics"]["loss"]["after"]["change_ci95"] is None
+
+
+def test_only_what_is_a_share_a_row_is_shown_in_percent():
+    shown = partial(numbers.table, columns=["before"], reference="before")
+    assert "75.0 % [" in shown(lines({"before": [1, 0, 1, 1]}, "acc"))
+    assert "75.0 %" in shown(lines({"before": [1, 0, 0, 0]}, "acc", reported=0.75))  # a mean of subjects' means
+    assert "0.75" in shown(lines({"before": [(-9.0, 12)] * 4}, "bits_per_byte", reported=0.75))
+
+
+def test_a_task_without_a_number_does_not_cost_the_others_theirs():
+    found = lines({"before": []})
+    assert "x, no answer could be scored, n = 0   none" in numbers.table(found, ["before"], "before")
+
+
+def test_a_checkpoint_outside_a_run_has_no_run(run, monkeypatch):
+    from lab.runs import run_of
+
+    monkeypatch.chdir(run)  # where a hub's id or a packaged name is no folder of the run
+    assert run_of("tiny") is None and run_of("sft") == run == run_of(run / "sft")
+
+
 # ---- a server
 
 
@@ -357,11 +401,52 @@ def _without(package):
 
 def test_a_benchmark_of_few_rows_is_refused_from_one_sample(own, tmp_path):
     few = str(own / "few.yaml")
-    with pytest.raises(UserError, match=r"only 30 rows.* by ±17 points: --samples 16 .*--small"):
-        benchmark("tiny", [few], output=str(tmp_path))
+    for limit in (None, 100):
+        with pytest.raises(UserError, match=r"only 30 rows.* by up to ±17 points: --samples 16 .*--small"):
+            benchmark("tiny", [few], limit=limit, output=str(tmp_path))
     assert not (tmp_path / "eval").exists()
-    assert "n = 30 " in benchmark("tiny", [few], small=True, output=str(tmp_path))[1]
-    assert "n = 30 × 2" in benchmark("tiny", [few], samples=2, output=str(tmp_path))[1]
+    for asked_for, n, points in (({"small": True}, 30, 17), ({"limit": 12}, 12, 25)):
+        shown = benchmark("tiny", [few], **asked_for, output=str(tmp_path))[1]
+        assert f"n = {n} " in shown and f"only {n} rows" in shown and f"±{points} points" in shown
+    shown = benchmark("tiny", [few], samples=2, output=str(tmp_path))[1]
+    assert "n = 30 × 2" in shown and "only 30 rows" not in shown
+
+
+def test_the_scorers_end_where_a_later_task_is_refused(own, tmp_path, monkeypatch):
+    from lab.scoring import Scorer
+
+    closed = []
+    monkeypatch.setattr(Scorer, "close", lambda self: closed.append(list(self.tasks)))
+    with pytest.raises(UserError, match="only 30 rows"):
+        benchmark("tiny", ["digits", str(own / "few.yaml")], output=str(tmp_path))
+    assert closed == [["digits"]]
+
+
+@pytest.mark.parametrize("file", ["samples-model-lab_digits.jsonl", "summary.json"])
+def test_a_full_disk_is_one_sentence_and_what_was_written_stays(file, own, tmp_path, monkeypatch, capfd):
+    def with_a_full_file(parent):
+        folder = parent / "x"
+        folder.mkdir(parents=True)
+        (folder / file).symlink_to("/dev/full")
+        return folder
+
+    monkeypatch.setattr(package, "new_folder", with_a_full_file)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="the disk is full: .*; free some space, then evaluate again"):
+        benchmark("tiny", [str(own / "mine.yaml"), "digits"], limit=20, output=str(tmp_path))
+    assert len((tmp_path / "eval" / "x" / "samples-model-own_mine.jsonl").read_text().splitlines()) == 20
+    assert "not a git repository" not in capfd.readouterr().err
+
+
+def test_results_that_lm_eval_could_not_write_are_told(own, tmp_path, monkeypatch):
+    from lm_eval.loggers import EvaluationTracker
+
+    def half(self, results, samples):
+        Path(self.output_path.replace(".json", "_1.json")).write_text('{"results": ')
+
+    monkeypatch.setattr(EvaluationTracker, "save_results_aggregated", half)
+    with pytest.raises(UserError, match="lm-eval's results could not be written"):
+        benchmark("tiny", [str(own / "mine.yaml")], limit=2, output=str(tmp_path))
 
 
 def test_stock_data_out_of_reach_is_one_sentence(tmp_path):

@@ -3,18 +3,20 @@
 import json
 import logging
 import re
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from lab.benchmark import models, numbers
 from lab.benchmark.tasks import Entry, Name, build, find
 from lab.config import Experiment, Model, load_experiment
 from lab.distributed import world_size
 from lab.errors import UserError
-from lab.runs import new_folder, newest_checkpoint, package_versions
+from lab.runs import new_folder, newest_checkpoint, package_versions, run_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def benchmark(
     """Evaluates a checkpoint, or a run's first and last, on `tasks`; returns the folder of the results and the table.
 
     What can be refused is refused before a model loads: names, backend, checkpoints, data out of reach, tasks so small
-    that one sample a row says nothing.
+    that one sample a row says next to nothing, unless `small` or a `limit` as small asks for them.
     """
     if world_size() > 1:
         raise UserError("lab eval --model runs in one process: start it without accelerate")
@@ -53,26 +55,26 @@ def benchmark(
     notes: list[str] = []
     columns = columns if remote else [_prompted(column, names, notes) for column in columns]
     _quiet()
-    entries = build(names, notes, samples, limit, small, remote)
-    try:
+    with ExitStack() as stack:
+        entries = build(names, notes, stack, samples, limit, small, remote)
         _check_sandbox(entries)
-        folder = new_folder(Path(output).expanduser() / "eval")
-        with _removed_if_empty(folder):
-            results = {c.name: _evaluate(c, entries, backend, batch_size, limit, folder) for c in columns}
-            return folder, _conclude(folder, columns, entries, results, backend, limit, notes)
-    finally:
-        for task in _ours(entries):
-            task.scorer.close()
+        folder = stack.enter_context(_results_folder(output))
+        results = {c.name: _evaluate(c, entries, backend, batch_size, limit, folder) for c in columns}
+        return folder, _conclude(folder, columns, entries, results, backend, limit, notes)
 
 
 @contextmanager
-def _removed_if_empty(folder: Path) -> Iterator[None]:
+def _results_folder(output: str) -> Iterator[Path]:
+    """A new folder, which goes again where nothing was measured. A full disk amid the writing is one sentence."""
+    from lab.stages.saving import full_disk_told
+
+    folder = new_folder(Path(output).expanduser() / "eval")
     try:
-        yield
-    except UserError:
-        with suppress(OSError):  # what was measured before stays
+        with full_disk_told(folder, "evaluate again"):
+            yield folder
+    finally:
+        with suppress(OSError):  # it is not empty: what was measured stays
             folder.rmdir()
-        raise
 
 
 # ---- which checkpoints
@@ -82,8 +84,7 @@ def _columns(spec: str) -> list[Column]:
     """A checkpoint as one column; a run folder as `before` and `after`, with the settings it was trained with."""
     path = Path(spec).expanduser()
     if not (path / "provenance.json").is_file():
-        # RUN/grpo and RUN/grpo/checkpoint-40 were trained with their run's settings
-        run = next((folder for folder in path.parents[:2] if (folder / "provenance.json").is_file()), None)
+        run = run_of(path)  # with whose settings it was trained
         settings = load_experiment(str(run / "config.yaml")).model if run else Model(spec)
         return [Column("model", replace(settings, checkpoint=spec))]
     last = newest_checkpoint(path)
@@ -145,7 +146,7 @@ def _evaluate(
             task.settings["mode"] = task.config.metadata["mode"] = column.model.mode
             task.tokenizer = getattr(lm, "tokenizer", None)
         chat = column.model.mode == "chat"
-        with _server_errors(backend):
+        with _server_errors(backend), patch("lm_eval.evaluator.get_git_commit_hash", _commit):
             results = simple_evaluate(
                 lm,
                 model_args=arguments,
@@ -163,8 +164,12 @@ def _evaluate(
     samples = results.pop("samples")
     _write_samples(folder, column.name, entries, samples)
     tracker.save_results_aggregated(results, samples)
-    if not list(folder.glob(f"results-{column.name}_*.json")):  # lm-eval only logs why it could not write
-        raise UserError(f"lm-eval's results could not be written to {folder}: is its disk full?")
+    try:
+        json.loads(next(folder.glob(f"results-{column.name}_*.json")).read_text(encoding="utf-8"))
+    except (StopIteration, ValueError) as error:  # lm-eval only logs why it could not write
+        raise UserError(
+            f"lm-eval's results could not be written to {folder}: free some space on its disk, then evaluate again"
+        ) from error
     return {**results, "samples": samples}
 
 
@@ -184,6 +189,12 @@ def _server_errors(backend: str) -> Iterator[None]:
             f"the endpoint {backend} failed three times on one request ({type(error).__name__}: {error}): see its log, "
             "or ask for less at once with --batch-size 1"
         ) from error
+
+
+def _commit() -> str | None:
+    """The `git_hash` of lm-eval's results. Its own function lets git complain where there is no repository."""
+    with suppress(OSError):  # there is no git
+        return subprocess.run(["git", "describe", "--always"], capture_output=True, text=True).stdout.strip() or None
 
 
 def _quiet() -> None:
@@ -213,8 +224,9 @@ def _write_samples(folder: Path, column: str, entries: Sequence[Entry], samples:
                 for sample in logged:
                     sample["verdicts"] = task.verdicts[sample["doc_id"]]
             name = re.sub(r"[^\w.-]", "_", task.task_name)
-            lines = (json.dumps(s, default=handle_non_serializable, ensure_ascii=False) + "\n" for s in logged)
-            (folder / f"samples-{column}-{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+            with (folder / f"samples-{column}-{name}.jsonl").open("w", encoding="utf-8") as file:
+                for sample in logged:
+                    file.write(json.dumps(sample, default=handle_non_serializable, ensure_ascii=False) + "\n")
 
 
 def _conclude(
@@ -232,6 +244,10 @@ def _conclude(
     reference = columns[0].name
     found = numbers.lines(entries, results, reference)
     notes += [note for column in columns for note in _doubts(column, entries, results[column.name]["samples"])]
+    notes += [f"{line.entry.label}: {line.metric}, see the samples in {folder}" for line in found if not line.cells]
+    if backend in ("hf", "vllm") and any(entry.ours for entry in entries):
+        counted = "the tokens of their texts are counted, which misses some"
+        notes.append(f"{backend} does not say which answers were cut at the token limit: {counted}")
     summary = {
         "started": folder.name,
         "backend": backend,
@@ -254,8 +270,10 @@ def _conclude(
     for entry in entries:
         if entry.ours and entry.tasks[0].settings["lab_task"] in STOCK:  # by its name: not a file that is called alike
             for column in columns:
-                compared = compare(_answers(entry.tasks[0], results[column.name]["samples"]))
-                shown.append(f"{column.name}: {compared}" if len(columns) > 1 else str(compared))
+                answers = _answers(entry.tasks[0], results[column.name]["samples"])
+                if any(answer["right"] is not None for answer in answers):
+                    compared = compare(answers)
+                    shown.append(f"{column.name}: {compared}" if len(columns) > 1 else str(compared))
     return "\n\n".join([*shown, *(["\n".join(f"note: {note}" for note in notes)] if notes else [])])
 
 

@@ -47,7 +47,7 @@ def load(model: Model, backend: str, batch_size: int):
     from lab.checkpoints import resolve
 
     if backend == "vllm":
-        return _vllm(model, batch_size)
+        return _vllm(model)
     lm = _loaded(model, backend, batch_size)
     return lm, {"pretrained": str(resolve(model.checkpoint, allow_pickle=model.allow_pickle)), "backend": backend}
 
@@ -74,7 +74,7 @@ def _loaded(model: Model, backend: str, batch_size: int):
     )
 
 
-def _vllm(model: Model, batch_size: int):
+def _vllm(model: Model):
     from lm_eval.models.vllm_causallms import VLLM
 
     from lab import packaged

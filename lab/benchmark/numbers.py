@@ -7,7 +7,6 @@ from statistics import NormalDist
 from typing import Any
 
 from lab.benchmark.tasks import Entry
-from lab.errors import UserError
 from lab.evidence.statistics import (
     Change,
     bootstrap_interval,
@@ -31,6 +30,7 @@ class Cell:
     ci95: tuple[float, float] | None
     n: int
     interval: str  # "wilson", "bootstrap", "lm-eval's standard error", or "none"
+    share: bool  # shown in percent: a share of what is right, and no loss that happens to lie in 0..1
     rows: dict[Any, float] = field(default_factory=dict)  # row → its value, where the value is the rows' mean
     change: Change | None = None
     p_holm: float | None = None
@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass
 class Line:
-    """One line of the table: a task, a metric, and a cell a column."""
+    """One line of the table: a task, a metric, and a cell a column; none where no answer has a number."""
 
     entry: Entry
     metric: str
@@ -60,6 +60,8 @@ def lines(entries: Sequence[Entry], results: Mapping[str, dict], reference: str)
                 if name != reference and reference in cells:
                     cell.change = _change(cells[reference], cell)
             found.append(Line(entry, metric, cells))
+        if not metrics:  # the other tasks' numbers are not lost for it
+            found.append(Line(entry, "no answer could be scored", {}))
     changed = [cell for line in found for cell in line.cells.values() if cell.change]
     for cell, p in zip(changed, holm([cell.change.p for cell in changed]), strict=True):
         cell.p_holm = p
@@ -81,23 +83,14 @@ def _cells(entry: Entry, result: Mapping[str, Any]) -> dict[str, Cell]:
         if entry.samples > 1:
             whole = _rows(entry, result["samples"], metric, name, whole=True)
             cells |= _all_or_any(label, whole, entry.samples)
-    if not cells:
-        raise UserError(f"no answer to {entry.label} could be scored: see the samples in the run's folder")
     return cells
 
 
-def _primary(entry: Entry, numbers: Mapping[str, Any]) -> str:
-    """The metric that a stock task is known by."""
+def _primary(entry: Entry, numbers: Mapping[str, Any]) -> str | None:
+    """The metric that a stock task is known by; None where none of its metrics gives a number."""
     has = [key.partition(",")[0] for key in numbers if key not in NO_METRIC and "_stderr," not in key]
     listed = [metric["metric"] for metric in entry.tasks[0].config.metric_list or [] if metric["metric"] in has]
-    chosen = next((metric for metric in [*PRIMARY, *listed, *has] if metric in has), None)
-    if chosen is None:
-        raise UserError(
-            f"the metrics of {entry.label} give no number for each answer: evaluate it with --samples 1"
-            if entry.samples > 1
-            else f"lm-eval returns no metric for {entry.label}"
-        )
-    return chosen
+    return next((metric for metric in [*PRIMARY, *listed, *has] if metric in has), None)
 
 
 def _rows(entry: Entry, samples: Mapping[str, list], metric: str, name: str, whole: bool = False) -> dict[Any, float]:
@@ -115,22 +108,27 @@ def _rows(entry: Entry, samples: Mapping[str, list], metric: str, name: str, who
 def _cell(reported: float, stderr: Any, rows: dict[Any, float], n: int) -> Cell:
     """lm-eval's own number with our interval over the rows, where it is their mean; else with lm-eval's error."""
     values = list(rows.values())
+    share = bool(values) and _shares([reported, *values])
     if values and isclose(sum(values) / len(values), reported, abs_tol=1e-12):
         ci95, interval = _interval(values)
-        return Cell(reported, ci95, len(values), interval, rows)
+        return Cell(reported, ci95, len(values), interval, share, rows)
     if isinstance(stderr, float):
         half = NormalDist().inv_cdf(0.975) * stderr
-        return Cell(reported, (reported - half, reported + half), n, "lm-eval's standard error")
-    return Cell(reported, None, n, "none")
+        return Cell(reported, (reported - half, reported + half), n, "lm-eval's standard error", share)
+    return Cell(reported, None, n, "none", share)
 
 
 def _interval(values: Sequence[float]) -> tuple[tuple[float, float] | None, str]:
-    if _shares(values):
-        estimate = over_rows(values)
-        return (estimate.low, estimate.high), "wilson" if set(values) <= {0.0, 1.0} else "bootstrap"
-    if len(set(values)) < 2:
-        return None, "none"
-    return bootstrap_interval(values), "bootstrap"
+    if not _shares(values):
+        return _bootstrapped(values)
+    estimate, different = over_rows(values), set(values)
+    interval = "wilson" if different <= {0.0, 1.0} or len(different) == 1 else "bootstrap"
+    return (estimate.low, estimate.high), interval
+
+
+def _bootstrapped(values: Sequence[float]) -> tuple[tuple[float, float] | None, str]:
+    """Of values without bounds: where all are the same, nothing says how far others may lie."""
+    return (bootstrap_interval(values), "bootstrap") if len(set(values)) > 1 else (None, "none")
 
 
 def _all_or_any(label: str, rows: Mapping[Any, float], samples: int) -> dict[str, Cell]:
@@ -143,14 +141,9 @@ def _all_or_any(label: str, rows: Mapping[Any, float], samples: int) -> dict[str
     some = {row: pass_at_k(samples, round(count), samples) for row, count in right.items()}
     every = {row: pass_hat_k(samples, round(count), samples) for row, count in right.items()}
     return {
-        f"{kind}{samples}{several}": Cell(sum(found.values()) / len(found), *_wilson(found), found)
+        f"{kind}{samples}{several}": _cell(sum(found.values()) / len(found), None, found, len(found))
         for kind, found in (("pass@", some), ("pass^", every))
     }
-
-
-def _wilson(rows: Mapping[Any, float]) -> tuple[tuple[float, float], int, str]:
-    estimate = over_rows(list(rows.values()))
-    return (estimate.low, estimate.high), estimate.n, "wilson"
 
 
 def _change(before: Cell, after: Cell) -> Change | None:
@@ -162,10 +155,9 @@ def _change(before: Cell, after: Cell) -> Change | None:
     if _shares(was + now):
         return paired_change(was, now)
     differences = [b - a for a, b in zip(was, now, strict=True)]
-    if len(set(differences)) < 2:
-        return None
     mean = sum(differences) / len(differences)
-    return Change(mean, *bootstrap_interval(differences), sign_flip(differences))
+    ci95, _ = _bootstrapped(differences)
+    return Change(mean, *(ci95 or (None, None)), sign_flip(differences))
 
 
 def _shares(values: Sequence[float]) -> bool:
@@ -201,7 +193,7 @@ def _legend(found: Sequence[Line], reference: str) -> str:
 
 
 def _sizes(line: Line) -> str:
-    return "/".join(dict.fromkeys(str(cell.n) for cell in line.cells.values()))
+    return "/".join(dict.fromkeys(str(cell.n) for cell in line.cells.values())) or "0"
 
 
 def _times(line: Line) -> str:
@@ -211,32 +203,27 @@ def _times(line: Line) -> str:
 def _shown(cell: Cell | None) -> str:
     if cell is None:
         return "none"
-    share = _is_share(cell)
-    value = f"{100 * cell.value:.1f} %" if share else f"{cell.value:.4g}"
+    value = f"{100 * cell.value:.1f} %" if cell.share else f"{cell.value:.4g}"
     if cell.ci95 is None:
         return value
     if cell.interval == "lm-eval's standard error":
         half = cell.ci95[1] - cell.value
-        return f"{value} ± {100 * half:.1f}" if share else f"{value} ± {half:.2g}"
-    return f"{value} {_range(cell.ci95, share, '')}"
+        return f"{value} ± {100 * half:.1f}" if cell.share else f"{value} ± {half:.2g}"
+    return f"{value} {_range(cell.ci95, cell.share, '')}"
 
 
 def _changed(cell: Cell | None) -> str:
     if cell is None or cell.change is None:
         return ""
-    share = _is_share(cell)
-    p = "p < 0.001" if cell.p_holm < 0.001 else f"p {cell.p_holm:.3f}"
-    value = f"{100 * cell.change.difference:+.1f}" if share else f"{cell.change.difference:+.4g}"
-    return f"{value} {_range((cell.change.low, cell.change.high), share, '+')} {p}"
+    difference, low, high, _ = cell.change
+    value = f"{100 * difference:+.1f}" if cell.share else f"{difference:+.4g}"
+    interval = "" if low is None else f"{_range((low, high), cell.share, '+')} "
+    return f"{value} {interval}" + ("p < 0.001" if cell.p_holm < 0.001 else f"p {cell.p_holm:.3f}")
 
 
 def _range(bounds: tuple[float, float], share: bool, sign: str) -> str:
     shown = (f"{100 * bound:{sign}.1f}" if share else f"{bound:{sign}.4g}" for bound in bounds)
     return f"[{', '.join(shown)}]"
-
-
-def _is_share(cell: Cell) -> bool:
-    return 0 <= cell.value <= 1 and _shares(list(cell.rows.values()))
 
 
 def as_json(found: Sequence[Line]) -> dict:
@@ -254,5 +241,6 @@ def _cell_json(cell: Cell) -> dict:
     shown = {"value": cell.value, "ci95": cell.ci95, "n": cell.n, "interval": cell.interval}
     if cell.change:
         difference, low, high, p = cell.change
-        shown |= {"change": difference, "change_ci95": [low, high], "change_p": p, "change_p_holm": cell.p_holm}
+        ci95 = None if low is None else [low, high]
+        shown |= {"change": difference, "change_ci95": ci95, "change_p": p, "change_p_holm": cell.p_holm}
     return shown

@@ -3,8 +3,9 @@
 import importlib.util
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,10 @@ class Entry:
     ours: bool = False
     samples: int = 1
 
-    @property
-    def rows(self) -> int:
-        return sum(len(task.eval_docs) for task in self.tasks)
+    def rows(self, limit: int | None) -> int:
+        """How many are answered where each task has `limit` at most."""
+        counts = [len(task.eval_docs) for task in self.tasks]
+        return sum(counts if limit is None else (min(count, limit) for count in counts))
 
 
 def find(specs: Sequence[str]) -> list[Name]:
@@ -67,6 +69,7 @@ def find(specs: Sequence[str]) -> list[Name]:
     return found
 
 
+@cache
 def stock_names() -> dict[str, str]:
     """Name → the YAML file of a stock task, or "" for a group or a tag, which only lm-eval's whole index resolves.
 
@@ -88,19 +91,30 @@ def stock_names() -> dict[str, str]:
 
 
 def build(
-    names: Sequence[Name], notes: list[str], samples: int, limit: int | None, small: bool, remote: bool
+    names: Sequence[Name],
+    notes: list[str],
+    stack: ExitStack,
+    samples: int,
+    limit: int | None,
+    small: bool,
+    remote: bool,
 ) -> list[Entry]:
     """The tasks with their rows. Raises UserError for data that is out of reach and for what cannot be run.
 
-    samples: answers a row; `notes` gets a sentence for each task that stays as it is.
-    small: also tasks whose few rows say next to nothing from one sample each.
+    notes: gets a sentence for each task that lost rows, has few, or stays at one answer a row.
+    stack: closes the scorers of our tasks, also where a later task is refused.
+    samples: answers a row.
+    small: also tasks whose few rows say next to nothing from one sample each; a limit below SMALL asks for as much.
     remote: for an endpoint, which gives no log-likelihoods of the prompt.
     """
-    entries = [
-        entry
-        for name in names
-        for entry in ([_ours(name.spec, samples, limit, remote)] if name.kind == "ours" else _stock(name))
-    ]
+    entries: list[Entry] = []
+    for name in names:
+        if name.kind == "ours":
+            entries.append(_ours(name.spec, samples, limit, remote))
+            stack.callback(entries[-1].tasks[0].scorer.close)
+            notes += entries[-1].tasks[0].notes
+        else:
+            entries += _stock(name)
     seen: dict[str, str] = {}
     for entry in entries:
         for task in entry.tasks:
@@ -119,8 +133,11 @@ def build(
                 entry.samples = samples
                 for task in entry.tasks:
                     sample_each(task, samples, remote)
-        if entry.rows < SMALL and not small and all((task.config.repeats or 1) == 1 for task in entry.tasks):
-            raise UserError(_too_small(entry))
+        n = entry.rows(limit)
+        if n < SMALL and all((task.config.repeats or 1) == 1 for task in entry.tasks):
+            if not small and (limit is None or limit >= SMALL):
+                raise UserError(f"{_uncertain(entry, n)}: {_surer(entry)}, --small shows it all the same")
+            notes.append(_uncertain(entry, n))
     return entries
 
 
@@ -130,8 +147,8 @@ def _ours(spec: str, samples: int, limit: int | None, remote: bool) -> Entry:
 
     task = load_task(spec)
     metadata = {"lab_task": spec, "version": 1, **({"base_url": "an endpoint"} if remote else {})}
-    if limit:  # no more rows are drawn than are asked for, or needed to see how many there are
-        metadata["rows"] = max(limit, SMALL)
+    if limit:  # no more rows are drawn than are asked for
+        metadata["rows"] = limit
     made = LabTask(config={"task": PREFIX + task.name, "metadata": metadata, "repeats": samples})
     return Entry(task.name, [made], ours=True)
 
@@ -205,18 +222,20 @@ def _check(entry: Entry, task, remote: bool) -> None:
         )
 
 
-def _too_small(entry: Entry) -> str:
+def _uncertain(entry: Entry, n: int) -> str:
     from lab.evidence.statistics import wilson
 
-    n = entry.rows
     low, high = wilson(n / 2, n)
-    way = "--samples 16 says more of each row"
-    if any(task.OUTPUT_TYPE != "generate_until" for task in entry.tasks):
-        way = "it compares log-likelihoods, so that no sampling helps"
+    rows = f"only {n} row{'s' * (n > 1)}"
     return (
-        f"{entry.label} has only {n} rows, so one sample of each leaves an accuracy uncertain by "
-        f"±{50 * (high - low):.0f} points: {way}, --small shows it all the same"
+        f"{entry.label}: {rows}, one answer each, leave an accuracy uncertain by up to ±{50 * (high - low):.0f} points"
     )
+
+
+def _surer(entry: Entry) -> str:
+    if any(task.OUTPUT_TYPE != "generate_until" for task in entry.tasks):
+        return "it compares log-likelihoods, so that no sampling helps"
+    return "--samples 16 says more of each row"
 
 
 # ---- several samples of a stock task

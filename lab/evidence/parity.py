@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +43,8 @@ def parity(spec: str, model: Model, count: int = 32) -> Parity:
 
     task = load_task(spec)
     renderer = load_renderer(Experiment("parity", model, {spec: 1.0}), model.checkpoint)
-    with Scorer({task.name: task}) as scorer, quiet_libraries():
-        lm = LmEval(spec, renderer, model, count)
+    lm = LmEval(spec, renderer, model, count)
+    with Scorer({task.name: task}) as scorer, closing(lm.task.scorer), quiet_libraries():
         rows = lm.task.rows
         prompts = {
             REFERENCE: [renderer.prompt_ids(task.messages(row)) for row in rows],
@@ -72,12 +73,12 @@ def parity(spec: str, model: Model, count: int = 32) -> Parity:
 
 def renderer_note(checkpoint: str | Path, renderer: Renderer, tasks: Mapping[str, Task]) -> str | None:
     """A sentence where a run's checkpoint was trained on other prompts than `renderer` and `tasks` make now."""
-    from lab.runs import sha256
+    from lab.runs import run_of, sha256
 
-    file = Path(checkpoint).parent / "provenance.json"
-    if not file.is_file():
+    run = run_of(checkpoint)
+    if run is None:
         return None
-    trained = json.loads(file.read_text())
+    trained = json.loads((run / "provenance.json").read_text())
     if (was := trained.get("renderer")) and was != renderer.fingerprint:
         return (
             f"{checkpoint} was trained with the renderer {was}, this is {renderer.fingerprint}: the chat template, its "

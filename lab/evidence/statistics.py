@@ -17,11 +17,14 @@ class Estimate(NamedTuple):
 
 
 class Change(NamedTuple):
-    """after − before on the same rows, its confidence interval, and the p value of "nothing changed"."""
+    """after − before on the same rows, its confidence interval, and the p value of "nothing changed".
+
+    low, high: None where the rows do not say how sure the difference is.
+    """
 
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p: float
 
 

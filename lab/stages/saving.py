@@ -37,8 +37,11 @@ def save_checkpoint(trainer, tokenizer, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def full_disk_told(target: Path) -> Iterator[None]:
-    """A full disk becomes a UserError. torch.save and safetensors have their own kinds of error for it."""
+def full_disk_told(target: Path, then: str = "`lab resume` the run") -> Iterator[None]:
+    """A full disk becomes a UserError that says what to do `then`.
+
+    torch.save and safetensors have their own kinds of error for it.
+    """
     from safetensors import SafetensorError
 
     try:
@@ -47,7 +50,7 @@ def full_disk_told(target: Path) -> Iterator[None]:
         if getattr(error, "errno", None) == errno.ENOSPC or any(words in str(error) for words in UNWRITABLE):
             raise UserError(
                 f"the disk is full: {target} could not be saved, what was saved before is untouched; free some space, "
-                "then `lab resume` the run"
+                f"then {then}"
             ) from error
         raise
 

@@ -94,10 +94,12 @@ def test_a_checkpoint_remembers_its_renderer(tmp_path, tiny_renderer):
 
     facts = {"renderer": tiny_renderer.fingerprint, "tasks": {"digits": {"sha256": sha256(module.Path(task.source))}}}
     (tmp_path / "provenance.json").write_text(json.dumps(facts))
+    (tmp_path / "grpo" / "checkpoint-40").mkdir(parents=True)
     tasks = {"digits": task}
     assert renderer_note(tmp_path / "grpo", tiny_renderer, tasks) is None
     assert renderer_note(tmp_path / "no" / "run", tiny_renderer, tasks) is None
     (tmp_path / "provenance.json").write_text(json.dumps({**facts, "renderer": "0" * 16}))
-    assert "trained with the renderer 0000" in renderer_note(tmp_path / "grpo", tiny_renderer, tasks)
+    for checkpoint in ("grpo", "grpo/checkpoint-40"):
+        assert "trained with the renderer 0000" in renderer_note(tmp_path / checkpoint, tiny_renderer, tasks)
     (tmp_path / "provenance.json").write_text(json.dumps({**facts, "tasks": {"digits": {"sha256": "1"}}}))
     assert "has changed" in renderer_note(tmp_path / "grpo", tiny_renderer, tasks)
