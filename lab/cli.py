@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lab.distributed import is_main, say_outcome
+from lab.distributed import say_outcome
 from lab.errors import UserError
+from lab.execute import execute, go_on
 from lab.stop import Stopped
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 Config = Annotated[str, typer.Argument(help="An experiment's YAML file, or a bundled name such as smoke.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="section.key=value, for example grpo.max_steps=20")]
+TaskName = Annotated[str, typer.Argument(help="A task's name or file.")]
 Accelerate = Annotated[str, typer.Option(help="Start under an accelerate preset: cpu2, zero2 … or a file.")]
 DryRun = Annotated[bool, typer.Option(help="Print the resolved config and the batch plan; load no model.")]
 
@@ -34,19 +36,19 @@ def run(config: Config, overrides: Overrides = None, dry_run: DryRun = False, ac
     """Run a whole experiment: base → SFT → GRPO, evaluated after each stage, with a report."""
     experiment = _experiment(config, overrides)
     trained = [stage for stage in ("sft", "grpo") if getattr(experiment, stage) is not None]
-    _execute(experiment, (["base"] if experiment.eval.base or not trained else []) + trained, dry_run, accelerate)
+    execute(experiment, (["base"] if experiment.eval.base or not trained else []) + trained, dry_run, accelerate)
 
 
 @app.command()
 def sft(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
     """Supervised fine-tuning alone, on the task's demonstrations."""
-    _execute(_experiment(config, overrides), ["sft"], dry_run, accelerate)
+    execute(_experiment(config, overrides), ["sft"], dry_run, accelerate)
 
 
 @app.command()
 def grpo(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
     """Reinforcement learning alone, against the task's rewards; it starts from `model`."""
-    _execute(_experiment(config, overrides), ["grpo"], dry_run, accelerate)
+    execute(_experiment(config, overrides), ["grpo"], dry_run, accelerate)
 
 
 WITH_MODEL = ("tasks", "samples", "limit", "baseline", "backend", "batch_size", "output", "small")
@@ -80,7 +82,7 @@ def evaluate(
                 f"--{given[0].replace('_', '-')} goes with --model, and not with a CONFIG: an experiment has its own "
                 "`task`, `output` and `eval`"
             )
-        _execute(_experiment(config, overrides), ["base"], dry_run, accelerate)
+        execute(_experiment(config, overrides), ["base"], dry_run, accelerate)
         return
     if dry_run or accelerate:
         raise UserError("--dry-run and --accelerate go with CONFIG: with --model they are not known")
@@ -104,7 +106,7 @@ def tasks(
 
 @app.command()
 def play(
-    name: Annotated[str, typer.Argument(help="A task's name or file.")],
+    name: TaskName,
     rows: Annotated[int, typer.Option(min=1, help="Rows to answer.")] = 5,
     seed: Annotated[int | None, typer.Option(help="Which rows; others each time unless told.")] = None,
 ) -> None:
@@ -179,7 +181,7 @@ def score(
 
 @app.command()
 def parity(
-    name: Annotated[str, typer.Argument(help="A task's name or file.")],
+    name: TaskName,
     model: Annotated[str, typer.Option(help="The checkpoint whose tokenizer renders the prompts.")] = "tiny",
     rows: Annotated[int, typer.Option(min=1, help="How many rows to compare.")] = 32,
 ) -> None:
@@ -206,7 +208,7 @@ def lm_eval_path(
 
 @app.command()
 def decontaminate(
-    name: Annotated[str, typer.Argument(help="A task's name or file.")],
+    name: TaskName,
     against: Annotated[str, typer.Option(help="Benchmarks, separated by commas.")] = "gsm8k,math500",
 ) -> None:
     """Look for a benchmark's questions, word for word or with other numbers, among a task's training rows."""
@@ -257,11 +259,7 @@ def resume(
     vllm_server: Annotated[str, typer.Option(help="The machine that serves vLLM now, where it is another.")] = "",
 ) -> None:
     """Go on with a run from its newest whole checkpoint, to the numbers it would have had."""
-    from lab.resume import resume as resumed
-
-    if accelerate:
-        _relaunch(accelerate)
-    _show(resumed(run, vllm_server))
+    go_on(run, vllm_server, accelerate)
 
 
 @app.command()
@@ -322,38 +320,6 @@ def _experiment(config: str, overrides: list[str] | None):
     from lab.config import load_experiment
 
     return load_experiment(config, overrides or [])
-
-
-def _execute(experiment, stages: list[str], dry_run: bool, accelerate: str) -> None:
-    if dry_run:
-        from lab.look import dry_run as shown
-
-        print(shown(experiment, stages, accelerate))
-        return
-    if accelerate:
-        _relaunch(accelerate, experiment)
-    from lab.stages.pipeline import run_experiment
-
-    _show(run_experiment(experiment, stages))
-
-
-def _relaunch(preset: str, experiment=None) -> None:
-    """This very command under `accelerate launch`, in as many processes as the preset says."""
-    from lab.launch import start
-
-    arguments = sys.argv[1:]
-    at = next(i for i, argument in enumerate(arguments) if argument.startswith("--accelerate"))
-    del arguments[at : at + (1 if "=" in arguments[at] else 2)]
-    raise typer.Exit(start(preset, experiment, arguments))
-
-
-def _show(finished) -> None:
-    """The table of a finished run, and its report; one process of several does it."""
-    from lab.evidence.report import table, write_report
-
-    if is_main():
-        print("\n" + table(finished.summary))
-        print(f"\nrun: {finished.path}\nreport: {write_report(finished.path)}")
 
 
 def main() -> None:
