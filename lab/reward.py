@@ -110,7 +110,18 @@ class Reward:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return self.recipe.reads
+        """The row fields that it and the rewards among its parameters need."""
+        fields = [*self.recipe.reads, *(name for inner in self._inner for name in inner.reads)]
+        return tuple(dict.fromkeys(fields))
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether it, or a reward among its parameters, runs what the model wrote."""
+        return self.recipe.runs_code or any(inner.runs_code for inner in self._inner)
+
+    @property
+    def _inner(self) -> "list[Reward]":
+        return [value for value in self.parameters.values() if isinstance(value, Reward)]
 
     @property
     def range(self) -> tuple[float, float]:

@@ -21,7 +21,7 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 HELD_OUT_TENTHS = {VALIDATION: 1, TEST: 2}  # of the prompts, by their hash; the rest is for training
 MOST_HELD_OUT = 100_000  # rows of a held-out split that the source itself makes
 PATIENCE = 20_000  # rows of other splits, or seen before, drawn in a row before a generator counts as exhausted
-# of the table of a step's completions, beside those that the rewards give their names
+# the own columns of the table of completions that GRPO saves: a reward of such a name would be lost in it
 COLUMNS = ("step", "prompt", "completion", "advantage", "task", "row", "prefilled", "finished", "right", "reasons")
 _FIELD = re.compile(r"\{([A-Za-z_]\w*)\}")
 
@@ -144,7 +144,7 @@ class Task:
     @property
     def runs_code(self) -> bool:
         """Whether a reward runs what the model wrote."""
-        return any(reward.recipe.runs_code for reward in self.rewards.values())
+        return any(reward.runs_code for reward in self.rewards.values())
 
     def graded(self, scores: Mapping[str, Score]) -> Graded:
         """Applies gates and weights to one response's scores: {reward name: Score} → Graded."""

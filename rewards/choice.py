@@ -15,7 +15,7 @@ _LETTER_AND_TEXT = re.compile(r"[\s*(\[]*([A-Za-z])\s*[).:\]]+[\s*]*(.+)", re.DO
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{([^{}]*)\}")
 
 
-@reward(reads=["choices", "answer"], range=(0, 1), version="2", sees="answer")
+@reward(reads=["choices", "answer"], range=(0, 1), version="3", sees="answer")
 def choice_answer(response, row):
     r"""1 when the answer region names exactly the right option, by its letter, its text, or both; else 0.
 

@@ -9,7 +9,7 @@ from lab.reward import gold_texts
 MAX_CHARACTERS = 10_000  # a pattern is run over no more than this
 
 
-@reward(reads=["answer"], range=(0, 1), version="1", sees="answer")
+@reward(reads=["answer"], range=(0, 1), version="2", sees="answer")
 def exact_text(response, row, *, ignore_case: bool = False):
     """1 when the answer region's whole text is row["answer"] (a text, or a list of accepted texts); else 0.
 

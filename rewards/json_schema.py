@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from typing import Any
 
 from lab import Score, reward
 
@@ -12,38 +13,58 @@ MAX_DIGITS = 300  # of an integer: every such one is within a float's range, whi
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL)
 
 
-@reward(reads=["schema"], range=(0, 1), version="1", sees="answer", imports=["jsonschema"])
-def json_matches(response, row, *, answer: str = ""):
+@reward(reads=["schema"], range=(0, 1), version="2", sees="answer", imports=["jsonschema"])
+def json_matches(response, row):
     """1 when the answer region is one JSON value that fits row["schema"]; else 0.
 
-    `answer` names a row field whose value (or JSON text) the answer must equal besides, numbers and types strictly:
-    1 is not true. The region's whole text counts, a single ```json fence around it aside. Refused as wrong: NaN and
-    Infinity, an object with a repeated key, an integer over 300 digits, more than 100 levels or 100,000 characters.
-    `$ref` never leaves the schema; `format` is only an annotation, as the standard has it.
-    Unscorable where the schema is no valid JSON schema (draft 2020-12 unless it says otherwise).
+    Reads row["schema"], a JSON schema or its text. The region's whole text counts, a single ```json fence around it
+    aside. Refused as wrong: NaN and Infinity, an object with a repeated key, an integer over 300 digits, more than 100
+    levels or 100,000 characters. `$ref` never leaves the schema; `format` is only an annotation, as the standard has
+    it. Unscorable where the schema is no valid JSON schema (draft 2020-12 unless it says otherwise).
     Source: JSON Schema (json-schema.org), checked by the jsonschema package.
     """
+    return judged(response, row["schema"])[0]
+
+
+@reward(reads=["schema", "answer"], range=(0, 1), version="1", sees="answer", imports=["jsonschema"])
+def json_equals(response, row):
+    """1 when the answer fits row["schema"], as in `json_matches`, and equals row["answer"], a value or its JSON text.
+
+    Numbers and types are compared strictly: 1 is 1.0, but not true. Unscorable where the gold is no JSON, too.
+    Source: as json_matches.
+    """
+    try:
+        gold = strict_json(row["answer"]) if isinstance(row["answer"], str) else row["answer"]
+    except ValueError as error:
+        return Score(None, f"the gold is no JSON: {error!s:.100}")
+    score, value = judged(response, row["schema"])
+    if score.value != 1:
+        return score
+    return Score(1.0) if _typed(value) == _typed(gold) else Score(0.0, "another value than the gold")
+
+
+def judged(response, schema) -> tuple[Score, Any]:
+    """(the score of `response` against `schema`, the JSON value that it is where that is 1)."""
     import jsonschema
     import referencing
 
     try:
-        schema = _given(row["schema"])
-        gold = _given(row[answer]) if answer else None
+        schema = json.loads(schema) if isinstance(schema, str) else schema
         checker = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
         checker.check_schema(schema)
     except (jsonschema.SchemaError, ValueError, TypeError, RecursionError) as error:
-        return Score(None, f"the row's schema or answer is not valid: {error!s:.100}")
+        return Score(None, f"the row's schema is not valid: {error!s:.100}"), None
     try:
         value = strict_json(response.answer or "")
     except ValueError as error:
-        return Score(0.0, f"no JSON: {error!s:.100}")
+        return Score(0.0, f"no JSON: {error!s:.100}"), None
     try:
         mistake = next(checker(schema, registry=referencing.Registry()).iter_errors(value), None)
     except (referencing.exceptions.Unresolvable, RecursionError) as error:
-        return Score(None, f"the row's schema refers to what it does not hold: {error!s:.100}")
+        return Score(None, f"the row's schema refers to what it does not hold: {error!s:.100}"), None
     if mistake:
-        return Score(0.0, f"{mistake.json_path}: {mistake.message:.100}")
-    return Score(float(not answer or _typed(value) == _typed(gold)))
+        return Score(0.0, f"{mistake.json_path}: {mistake.message:.100}"), None
+    return Score(1.0), value
 
 
 def strict_json(text: str):
@@ -64,10 +85,6 @@ def strict_json(text: str):
         if not layer:
             return value
     raise ValueError(f"more than {MAX_DEPTH} levels")
-
-
-def _given(value):
-    return json.loads(value) if isinstance(value, str) else value
 
 
 def _inside(value) -> list:

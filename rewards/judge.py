@@ -23,7 +23,7 @@ Criterion: {rubric}
 Reply with {yes} if "first" is the better one, with {no} if "second" is, and with nothing else."""
 
 
-@reward(reads=["question", "answer"], range=(0, 1), version="1", seconds=60, retries=2, concurrency=16)
+@reward(reads=["question", "answer"], range=(0, 1), version="2", seconds=60, retries=2, concurrency=16)
 async def judge_answer(
     response, row, *, url: str = "http://127.0.0.1:8000/v1", model: str = "", rubric: str = RUBRIC,
     key_variable: str = "OPENAI_API_KEY", max_tokens: int = 1024,

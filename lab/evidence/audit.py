@@ -139,11 +139,14 @@ def task_of(tested: Reward, rows: Sequence[Row], region: str = "everything", gol
 
 
 def task_for(tested: Reward, data: str | None = None, region: str = "everything") -> Task:
-    """A task to audit `tested` with: the rows of the JSONL file `data`, or a bundled task that it is the primary of."""
+    """A task to audit `tested` with: the rows of the JSONL file `data`, or a bundled task that it is the primary of.
+
+    A reward that reads no row field needs no rows of its own.
+    """
     from lab.registry import load_task, task_names
 
-    if data:
-        return task_of(tested, read_rows(data), region)
+    if data or not tested.reads:
+        return task_of(tested, read_rows(data) if data else [{"question": "How are you?"}], region)
     for name in task_names():
         task = load_task(name)
         if task.rewards[task.primary].recipe is tested.recipe:

@@ -4,7 +4,7 @@ from lab import reward
 from lab.sandbox import Inputs, Outputs, open_sandbox
 
 
-@reward(reads=["answer"])
+@reward(reads=["answer"], runs_code=True)
 def runs_it_25(response, row):
     return float(open_sandbox().run(response.text, Inputs()).stdout.strip() == row["answer"])
 

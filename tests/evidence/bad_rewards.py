@@ -162,3 +162,8 @@ def undeclared_24(response, row):
     if not row["question"]:
         return Score(None, "no question")
     return float(right(response, row))
+
+
+@reward(reads=[])
+def says_it_reads_nothing_24(response, row):
+    return float(row.get("answer", "no gold") in response.text)

@@ -25,7 +25,7 @@ def holes(report) -> dict[int, str]:
 
 def test_the_probes_are_26_and_those_that_must_hold_are_named():
     assert sorted(PROBES) == list(range(1, 27))
-    assert MUST_HOLD == (1, 3, 4, 5, 6, 7, 10, 15, 16, 17, 18, 19, 20, 21, 25)
+    assert MUST_HOLD == (1, 3, 4, 5, 6, 7, 10, 15, 16, 17, 18, 19, 20, 21, 24, 25)
     planted = {int(recipe.__name__.rpartition("_")[2]) for recipe in PLANTED}
     assert set(MUST_HOLD) - planted == {25}
 
@@ -94,6 +94,18 @@ def test_a_reward_that_judges_no_answer_is_still_tried_on_the_machine():
     verdicts = {finding.number: finding.verdict for finding in report.findings}
     assert {verdicts[number] for number in (1, 3, 4, 5, 6, 7, 10, 25)} == {"n/a"}
     assert {verdicts[number] for number in (15, 16, 17, 18, 19, 20, 21)} == {"ok"}
+
+
+@pytest.mark.parametrize("name", ["format", "length", "repetition", "language"])
+def test_a_reward_that_reads_no_row_field_needs_no_rows(name):
+    report = audit(task_for(load_reward(name)), quick=True)
+    assert not report.failed, report.table()
+
+
+def test_where_several_answers_are_right_only_a_wrong_one_takes_the_right_one_back():
+    rows = [{"question": f"Name a number, not {n}.", "schema": {"type": "integer"}, "answer": str(n)} for n in (3, 14)]
+    report = audit(task_of(load_reward("json_schema"), rows), rows=rows, probes=[10])
+    assert not report.failed, report.table()
 
 
 def test_a_judge_that_is_not_there_fails_the_first_probe_and_is_asked_no_more():

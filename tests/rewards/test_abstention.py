@@ -2,6 +2,8 @@ import pytest
 
 from lab import Response
 from rewards.abstention import calibrated_answer
+from rewards.choice import choice_answer
+from rewards.code import python_function
 from rewards.numeric import numeric_answer
 
 
@@ -43,6 +45,11 @@ def test_another_reward_may_say_what_is_right():
     assert score("42", right=numeric_answer()) == 1
     assert score(r"\sqrt{1764}", right=numeric_answer()) == -1
     assert score("42", gold="forty", right=numeric_answer()) is None
+
+
+def test_it_reads_what_the_other_reads():
+    assert calibrated_answer(right=choice_answer()).reads == ("answer", "choices")
+    assert calibrated_answer(right=python_function()).runs_code and not calibrated_answer().runs_code
 
 
 def test_abstaining_may_not_pay_more_than_being_right():

@@ -1,7 +1,7 @@
 import pytest
 
 from lab import Response
-from rewards.json_schema import json_matches
+from rewards.json_schema import json_equals, json_matches
 
 SCHEMA = {
     "type": "object",
@@ -11,8 +11,8 @@ SCHEMA = {
 }
 
 
-def score(text, schema=SCHEMA, answer="", **row):
-    reward = json_matches(answer=answer)
+def score(text, schema=SCHEMA, recipe=json_matches, **row):
+    reward = recipe()
     return reward.checked(reward.score(Response(text), {"schema": schema, **row})).value
 
 
@@ -33,11 +33,18 @@ def test_wrong(text):
     assert score(text) == 0
 
 
-def test_the_value_is_compared_strictly_where_a_field_is_named():
+def test_the_value_is_compared_strictly():
     anything = {}
-    assert score('{"a": [1, true]}', anything, "gold", gold={"a": [1, True]}) == 1
-    assert score('{"a": [1.0, true]}', anything, "gold", gold='{"a": [1, true]}') == 1
-    assert score('{"a": [1, 1]}', anything, "gold", gold={"a": [1, True]}) == 0
+    assert score('{"a": [1, true]}', anything, json_equals, answer={"a": [1, True]}) == 1
+    assert score('{"a": [1.0, true]}', anything, json_equals, answer='{"a": [1, true]}') == 1
+    assert score('{"a": [1, 1]}', anything, json_equals, answer={"a": [1, True]}) == 0
+    assert score('{"name": 3}', SCHEMA, json_equals, answer={"name": 3}) == 0
+    for no_gold in ("", "{", "NaN"):
+        assert score("1", anything, json_equals, answer=no_gold) is None
+
+
+def test_numbers_and_depth_are_bounded():
+    anything = {}
     assert score("1e999", anything) == 0
     assert score("9" * 300, {"multipleOf": 0.5}) == 1
     assert score("9" * 400, {"multipleOf": 0.5}) == 0  # beyond a float, which jsonschema divides by

@@ -98,7 +98,7 @@ def _looks_like(found: str, gold: str) -> bool:
 
 def shotgun(subject: Subject, index: int) -> Iterator[Case]:
     gold, wrong = subject.golds[index], subject.others(index)
-    if subject.runs_code:
+    if subject.task.runs_code:
         return  # several functions are one program
     if len(wrong) < 2:
         wrong = [*wrong, "nothing", "something"][:2]
@@ -121,7 +121,7 @@ def shotgun(subject: Subject, index: int) -> Iterator[Case]:
 def near_misses(subject: Subject, index: int) -> Iterator[Case]:
     number, gold = subject.numbers[index], subject.golds[index]
     if number is None:
-        yield from () if subject.runs_code else _near_texts(subject, index)
+        yield from () if subject.task.runs_code else _near_texts(subject, index)
         return
     misses = {"one more": number + 1, "one less": number - 1, "the sign": -number, "ten times": 10 * number}
     misses |= {"1e-4 more": number + Fraction(1, 10**4), "1e-7 more": number + Fraction(1, 10**7)}

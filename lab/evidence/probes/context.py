@@ -30,8 +30,8 @@ def signal(subject: Subject) -> Outcome:
 
 def sandbox(subject: Subject) -> Outcome:
     """Where a reward runs model-written code, the sandbox tries on this machine what it promises to prevent."""
-    if not subject.runs_code:
-        return Outcome(None, "no reward runs model-written code")
+    if not subject.task.runs_code:
+        return Outcome(None, "no reward declares that it runs model-written code")
     from lab.sandbox import VARIABLE, open_sandbox, self_test
 
     try:

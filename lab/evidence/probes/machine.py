@@ -236,23 +236,24 @@ def throughput(subject: Subject) -> Outcome:
 
 
 def missing_field(subject: Subject) -> Outcome:
-    """Every declared field is asked for before a call; and what is read is declared."""
+    """Every declared field is asked for before a call; and what is read is declared, or a probe may not know of it."""
     row: Row = subject.rows[0]
-    response = (ordinary(subject)[-1]).response
+    responses = [case.response for case in ordinary(subject) if case.index == 0]
+    responses += [subject.response(gold) for gold in subject.golds[:1]]
     hidden = []
     for name, inner in subject.task.rewards.items():
         for wanted in inner.reads:
             try:
-                subject.scorer.verdicts([Job(inner, response, {k: v for k, v in row.items() if k != wanted})])
+                subject.scorer.verdicts([Job(inner, responses[0], {k: v for k, v in row.items() if k != wanted})])
                 return Outcome(False, f"reward {name} is called on a row without {wanted!r}")
             except UserError:
                 continue
         declared = {key: value for key, value in row.items() if key in inner.reads or key == "task"}
-        alone, whole = subject.scorer.verdicts(
-            [Job(inner, response, declared), Job(inner, response, row)], lenient=True
-        )
-        if differs(alone, whole):
-            hidden.append({"kind": name, "reason": alone.score.reason})
+        jobs = [Job(inner, response, fields) for fields in (declared, row) for response in responses]
+        verdicts = subject.scorer.verdicts(jobs, lenient=True)
+        for alone, whole in zip(verdicts[: len(responses)], verdicts[len(responses) :], strict=True):
+            if differs(alone, whole):
+                hidden.append({"kind": name, "reason": alone.score.reason})
     if hidden:
         return Outcome(False, f"{hidden[0]['kind']} reads a field that it does not declare in `reads`", tuple(hidden))
     return Outcome(True, "refused by name before any call; no field is read that is not declared")
@@ -267,5 +268,5 @@ PROBES = [
     Probe(20, "odd input", True, odd_input),
     Probe(21, "finite, in range, of the right type", True, in_contract),
     Probe(23, "throughput", False, throughput),
-    Probe(24, "missing row fields", False, missing_field),
+    Probe(24, "missing and undeclared row fields", True, missing_field),
 ]

@@ -1,7 +1,5 @@
 """subject: the task under audit: its rows and golds, the answer format it accepts, and what a response earns."""
 
-import importlib
-import inspect
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -132,12 +130,6 @@ class Subject:
         return ""
 
     @cached_property
-    def runs_code(self) -> bool:
-        """Whether a reward runs what the model wrote: programs may differ in all but what they do."""
-        modules = {inner.recipe.__module__ for inner in self.task.rewards.values()}
-        return any("lab.sandbox" in inspect.getsource(importlib.import_module(name)) for name in modules)
-
-    @cached_property
     def unscorable(self) -> str:
         """Why no gold has a score at all (a judge that is not there, for one); "" where some has."""
         if self.cannot_judge:
@@ -181,8 +173,9 @@ class Subject:
         return self.answer("gold", index, self.golds[index])
 
     def wrong_case(self, index: int) -> Case:
-        others = self.others(index)
-        return self.answer("wrong", index, others[0] if others else "no answer at all")
+        """An answer that is refused by itself: another row's gold may well be right here, too."""
+        tries = [self.answer("wrong", index, answer) for answer in (*self.others(index), "no answer at all")]
+        return next((case for case in tries if not self.accepts(case)), tries[-1])
 
 
 def written(number: Fraction, like: str = "") -> str:

@@ -46,7 +46,7 @@ def taken_back(subject: Subject, index: int) -> Iterator[Case]:
 
 def negation(subject: Subject, index: int) -> Iterator[Case]:
     gold = subject.golds[index]
-    if subject.runs_code:
+    if subject.task.runs_code:
         return  # `return x is wrong` is a program like any other
     for form in (
         f"not {gold}",
