@@ -43,7 +43,8 @@ def parity(spec: str, model: Model, count: int = 32) -> Parity:
 
     task = load_task(spec)
     renderer = load_renderer(Experiment("parity", model, {spec: 1.0}), model.checkpoint)
-    lm = LmEval(spec, renderer, model, count)
+    with quiet_libraries():
+        lm = LmEval(spec, renderer, model, count)
     with Scorer({task.name: task}) as scorer, closing(lm.task.scorer), quiet_libraries():
         rows = lm.task.rows
         prompts = {

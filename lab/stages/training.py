@@ -22,6 +22,8 @@ SILENCED = {
     "transformers.generation.utils": ("The following generation flags are not valid",),
     "trl.trainer.grpo_trainer": ("All reward functions returned None",),  # the scorer has told it, with the reason
     "trl.trainer.base_trainer": ("You passed `model_init_kwargs`",),
+    "lm_eval.models.huggingface": ("`pretrained` model kwarg is not", "Passed an already-initialized model"),
+    "DeepSpeed": ("Setting accelerator to CPU",),
 }
 
 
