@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
 
 from lab.errors import UserError
@@ -34,9 +34,7 @@ class Tally:
     unscorable: int = 0
     malformed: int = 0
     total: float = 0.0
-    seconds: float = 0.0
     unread_boxes: int = 0  # answers in a box or tag that earned the least while the region was "everything"
-    notes: list[str] = field(default_factory=list)
 
     @property
     def mean(self) -> float | None:
@@ -151,7 +149,6 @@ def batches(answers: Iterable[Answer]) -> Iterator[list[Answer]]:
 
 def _count(tally: Tally, answer: Answer, verdict: Verdict, reward: Reward) -> None:
     value, text = verdict.score.value, answer.response.text
-    tally.seconds += verdict.seconds
     tally.scored += value is not None
     tally.unscorable += value is None
     tally.total += value or 0.0

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 from lab.errors import UserError
+from lab.look import columns
+from lab.render import opened_thought
 from lab.rescore import Answer, checked_region, patient, scored
 from lab.response import Response
 from lab.reward import Reward
@@ -76,11 +78,7 @@ def rescore_run(
 
 def table(changes: list[Change]) -> str:
     """The changes as a plain table."""
-    rows = [HEADER, *(change.cells() for change in changes)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return columns(HEADER, [change.cells() for change in changes])
 
 
 def group_advantages(rewards: list[float | None], size: int, scale: str = "group") -> list[float]:
@@ -95,9 +93,7 @@ def group_advantages(rewards: list[float | None], size: int, scale: str = "group
     for start in range(0, len(rewards), size):
         group = rewards[start : start + size]
         known = [reward for reward in group if reward is not None]
-        divisor = {"group": _deviation(group), "batch": spread, "none": 1 - ADVANTAGE_EPSILON}[
-            scale
-        ] + ADVANTAGE_EPSILON
+        divisor = 1.0 if scale == "none" else ADVANTAGE_EPSILON + (spread if scale == "batch" else _deviation(group))
         mean = statistics.fmean(known) if known else 0.0
         advantages += [0.0 if reward is None else (reward - mean) / divisor for reward in group]
     return advantages
@@ -136,10 +132,7 @@ class _Record:
                 task = self.tasks.get(sample["row"].get("task"))
                 was = sample["scores"].get(task.primary) if task else next(iter(sample["scores"].values()), None)
                 kept = {"source": file.name, "response": sample["completion"], "row": sample["row"], "was": was}
-                opened = sample.get("prompt", "")
-                prefilled = (
-                    opened[opened.rfind("<think>") :] if opened.rstrip().endswith(("<think>", "</think>")) else ""
-                )
+                prefilled = opened_thought(sample.get("prompt", ""))
                 yield self._answer(sample["completion"], sample["finished"], prefilled, sample["row"], kept)
 
     def _completions(self, file: Path) -> Iterator[Answer]:

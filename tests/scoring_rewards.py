@@ -86,6 +86,20 @@ async def judge(response, row):
     return 0.5
 
 
+RUNNING = []
+
+
+@reward(reads=[], range=(0, 100), concurrency=3)
+async def crowd(response, row):
+    """How many of its calls run at once, itself included."""
+    RUNNING.append(response.text)
+    await asyncio.sleep(0.01)
+    together = len(RUNNING)
+    await asyncio.sleep(0.01)
+    RUNNING.remove(response.text)
+    return together
+
+
 @reward(reads=["log"], range=(0, 100))
 def process_id(response, row):
     Path(row["log"]).write_text(str(os.getpid()))

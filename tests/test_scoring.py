@@ -258,6 +258,12 @@ def test_async_rewards_run_together_retry_and_have_a_deadline(tmp_path):
         assert service.metrics()["reward_errors/r/deadline"] == 1
 
 
+def test_no_more_async_calls_run_at_once_than_it_declares():
+    with scorer(scoring_rewards.crowd) as service:
+        graded = service.grade([Response(str(i)) for i in range(12)], rows(12))
+        assert max(one.primary for one in graded) == 3
+
+
 def test_an_async_reward_that_blocks_its_loop_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "ASYNC_GRACE_SECONDS", 0)
     with scorer(scoring_rewards.judge) as service:
