@@ -38,7 +38,8 @@ class Recipe:
     range        (lowest, highest) value it may return, both finite; anything outside is a bug and raises
     version      to be raised when its verdicts change: cached scores of an older version are not reused
     sees         "response": everything the model wrote; "answer": its answer region and `finished` alone, so that
-                 completions that commit to one answer are scored once
+                 completions that commit to one answer are scored once; or a function that gives the response without
+                 what its verdict cannot depend on, which runs in the caller's process: linear in the text's length
     seconds      the deadline of one call; None: the scorer's own, and 30 for an async reward
     imports      heavy modules that the function imports: a worker imports them before any deadline runs
     retries      how often an async reward is tried again after an exception or its deadline
@@ -53,7 +54,7 @@ class Recipe:
         range=(0.0, 1.0),
         version="1",
         *,
-        sees: str = "response",
+        sees: "str | Callable[[Response], Response]" = "response",
         seconds: float | None = None,
         imports=(),
         retries: int = 0,
@@ -67,7 +68,8 @@ class Recipe:
         allowed = {
             f'reads={reads!r}, allowed is a list of row fields such as ["answer"]': not isinstance(reads, str),
             f"range={range!r}, allowed are two finite numbers, the lower one first": _is_range(self.range),
-            f'sees={sees!r}, allowed are "response" and "answer"': sees in ("response", "answer"),
+            f'sees={sees!r}, allowed are "response", "answer" and a function': callable(sees)
+            or sees in ("response", "answer"),
             f"seconds={seconds!r}, allowed is a time above 0": seconds is None or seconds > 0,
             f"retries={retries!r}, allowed is 0 or more": retries >= 0,
             f"concurrency={concurrency!r}, allowed is 1 or more": concurrency >= 1,

@@ -251,8 +251,10 @@ def _check_job(job: Job, name: str) -> None:
 
 
 def _key(job: Job, row: bytes) -> bytes:
-    response = job.response
-    if job.reward.recipe.sees == "answer":
+    sees, response = job.reward.recipe.sees, job.response
+    if callable(sees):
+        response = sees(response)
+    if sees == "answer":
         seen = (response.finished, response.region, response.answers)
     else:
         seen = (response.text, response.finished, response.region, response.prefilled, response.token_ids)

@@ -38,7 +38,10 @@ class Job(NamedTuple):
 
     def visible(self) -> Response:
         """What the reward may see of the response, without anything worked out before."""
-        return self.response.answer_only() if self.reward.recipe.sees == "answer" else replace(self.response)
+        sees = self.reward.recipe.sees
+        if callable(sees):
+            return sees(self.response)
+        return self.response.answer_only() if sees == "answer" else replace(self.response)
 
 
 class Verdict(NamedTuple):

@@ -1,11 +1,13 @@
 """Which answer a response commits to: its one box, its answer tag, or its statement; none where it takes that back."""
 
 import re
+from dataclasses import replace
 
-from lab.response import TAIL_CHARACTERS, region_contents
+from lab.response import TAIL_CHARACTERS, Response, region_contents
 from rewards._math_retracted import taken_back
 
 MAX_SPELLINGS = 3  # of one answer in several boxes
+BEFORE = 100  # characters before the last box that are read
 MAX_INTEGER = 50_000  # characters of a plain integer, which is compared as text
 
 _WRAPPERS = re.compile(
@@ -39,11 +41,26 @@ _HIDING = (
     r"|scalebox|resizebox|[bx]?cancel|sout|st\b|invisible|only|tiny\b)"
 )
 _HIDDEN, _OPEN_HIDDEN = re.compile(_HIDING, re.I), re.compile(rf"{_HIDING}[^{{}}]*\}}?(?:\[[^\]]*\])?\s*\{{?[^{{}}]*$")
+_SENTENCE_END = re.compile(r"[.!?]\s")  # of the words before a box: no pattern below reads across it
 _PART_AFTER = re.compile(
     r"(?:\\[,;:!]\s*)?\d|[A-Za-z](?![A-Za-z])|[,.]\d|\s*\^(?!\s*\{?\s*\\circ)|_(?!_)"
     r"|[ ]*[-+*/:<>][ ]*(?:\d|[a-z](?![a-z|>])|\\(?:frac|sqrt|pi)\b)"
     r"|\s*\\(?:pi|cdot|times|div|pm|mp|sqrt|[dt]?frac|leq?|geq?|neq?|lt|gt)\b"
 )
+
+
+def conclusion(response: Response) -> Response:
+    """The response from the sentence of its first box on: `committed` says the same of it, and many more share it."""
+    if response.region != "boxed" or response.final is None:
+        return response.answer_only()
+    text = response.final[-TAIL_CHARACTERS:]
+    boxes = [at for at in (text.find("\\boxed"), text.find("\\fbox")) if at >= 0]
+    if not boxes or "<think>" in text:
+        return replace(response) if boxes else response.answer_only()
+    before = text[max(0, min(boxes) - BEFORE) : min(boxes)]
+    ends = () if _HIDDEN.search(before) else [end.end() for end in _SENTENCE_END.finditer(before)]
+    text = text[min(boxes) - len(before) + ends[-1] :] if ends else text
+    return Response(text, finished=response.finished, region=response.region)
 
 
 def committed(response) -> tuple[list[str], str]:
@@ -93,7 +110,7 @@ def _denied(text: str) -> bool:
     if start < 0 or not (inside := region_contents(text[start:], "boxed")):
         return False
     end = text.index("}", text.index(inside[0], start) + len(inside[0])) + 1
-    before, after = text[max(0, start - 100) : start], text[end:]
+    before, after = text[max(0, start - BEFORE) : start], text[end:]
     return bool(
         _OPEN_HIDDEN.search(before)
         or _PART_BEFORE.search(before)

@@ -54,7 +54,7 @@ _DENIED = re.compile(  # what may stand between a denial and the box that it den
     r"|incorrect|false|impossible|unlikely|doubt\w*|mistake|naive|tempting)|n['\u2019]t|\u2260|\\neq?)"
     r"(?:\s+(?:be|is|it|it['\u2019]s|this|that|to|a|the|of|answer|result|value|number|final|correct|right|equal|exactly"
     r"|possibly|really|actually|necessarily|think|believe|say|write|give|choose|as))*[\s:$*(\\\[]*$"
-    r"|\beither\b[^.]{1,40}\bor[\s$(\\]*$",
+    r"|\beither\b[^.!?]{1,40}\bor[\s$(\\]*$",
     re.IGNORECASE,
 )
 

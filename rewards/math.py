@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import accumulate
 
 from lab import Score, reward
-from rewards._math_committed import MAX_INTEGER, bare, committed
+from rewards._math_committed import MAX_INTEGER, bare, committed, conclusion
 from rewards._math_quantities import same_quantity
 from rewards._math_tokens import Unreadable, tokens
 from rewards._math_units import DENIALS
@@ -22,7 +22,7 @@ _EVENT = re.compile(
 _OPERATION = re.compile(r"\\(?:lim|limsup|liminf|i{0,2}int|oint|sum|prod|det|sup|inf|dim|Pr)(?![A-Za-z])")
 
 
-@reward(reads=["answer"], range=(0, 1), version="3", sees="response", imports=["mpmath"])
+@reward(reads=["answer"], range=(0, 1), version="3", sees=conclusion, imports=["mpmath"])
 def math_answer(response, row):
     r"""1 when the response commits to exactly one evaluated answer that equals row["answer"]; else 0.
 

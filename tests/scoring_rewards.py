@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from lab import Score, reward
+from lab import Response, Score, reward
 
 
 @reward(version="1")
@@ -71,6 +71,16 @@ def counted(response, row, *, bonus: float = 0.0):
 def counted_answer(response, row):
     note(row)
     return float(response.answer == row["answer"])
+
+
+def last_word(response):
+    return Response(response.text.split()[-1], finished=response.finished)
+
+
+@reward(reads=["answer", "log"], sees=last_word)
+def counted_last_word(response, row):
+    note(row)
+    return float(response.text == row["answer"])
 
 
 @reward(seconds=0.5, retries=2, concurrency=4, reads=["log"])

@@ -66,7 +66,7 @@ def test_a_value_outside_the_contract_raises(value):
         ({"range": (0, float("inf"))}, "two finite numbers"),
         ({"range": (0,)}, "two finite numbers"),
         ({"range": (0, 10**400)}, "two finite numbers"),
-        ({"sees": "all"}, '"response" and "answer"'),
+        ({"sees": "all"}, '"response", "answer" and a function'),
         ({"seconds": 0}, "above 0"),
         ({"retries": -1}, "0 or more"),
         ({"concurrency": 0}, "1 or more"),

@@ -216,6 +216,14 @@ def test_a_reward_that_sees_only_the_answer_scores_each_answer_once(tmp_path):
         assert service.grade([torn], rows(1, log=str(log)))[0].primary == 0
 
 
+def test_a_reward_that_says_what_it_sees_scores_that_once_and_sees_no_more(tmp_path):
+    log = tmp_path / "log"
+    with scorer(scoring_rewards.counted_last_word) as service:
+        responses = [Response(text) for text in ("It is 4", "So: 4", "5")]
+        assert [one.primary for one in service.grade(responses, rows(3, log=str(log)))] == [1, 1, 0]
+        assert calls(log) == 2
+
+
 def test_other_parameters_are_another_reward(tmp_path):
     log = tmp_path / "log"
     rewards = {"a": scoring_rewards.counted(), "b": scoring_rewards.counted(bonus=1.0)}

@@ -160,6 +160,25 @@ def test_a_text_behind_the_box_that_takes_it_back_and_one_that_does_not(region):
     assert [after for after in PHRASES["kept"] if kept[after] != 1] == []
 
 
+AROUND = [r"\color{white} So. ", r"\phantom{a. ", "It is not. ", "either 41! or ", "x < ", "<think> So. ", "\\" * 101]
+
+
+def test_the_part_that_the_reward_sees_is_judged_as_the_whole():
+    pairs = [(case["response"], case["gold"]) for case in CASES]
+    pairs += [(rf"So \boxed{{42}}{after}", "42") for after in sum(PHRASES.values(), [])]
+    pairs += [(rf"{before}\boxed{{42}}", "42") for before in AROUND]
+    for text, gold in pairs:
+        for whole in (Response(f"{front}{text}", region="boxed") for front in ("", "Then x > 1. ", "It is not:\n")):
+            seen = REWARD.recipe.sees(whole)
+            assert REWARD.score(seen, {"answer": gold}) == REWARD.score(whole, {"answer": gold}), whole.text
+
+
+def test_what_stands_before_the_sentence_of_the_box_is_not_seen():
+    sentence = r"The answer is $\boxed{42}$. It is. \boxed{42}"
+    assert REWARD.recipe.sees(Response(f"First x = 2. {sentence}", region="boxed")).text == sentence
+    assert REWARD.recipe.sees(Response("First x = 2. Then 3.", region="boxed")).text == ""
+
+
 HIDDEN = [r"\color{white}{42}", r"\textcolor{White}{42}", r"\color[rgb]{1,1,1}42", r"\phantom{a}=42", r"\smash{42}"]
 HIDDEN += [r"\rlap{1}42", r"\mathrlap{42}51", r"\cancel{42}", r"\hphantom{4}42", r"\hspace{-1cm}42"]
 
