@@ -3,7 +3,9 @@
 import datetime
 import json
 import os
+import socket
 import sys
+import time
 from pathlib import Path
 
 from lab.errors import UserError
@@ -90,6 +92,8 @@ def start_processes(timeout_seconds: float) -> None:
     from accelerate import PartialState
 
     _check_devices()
+    if world_size() > 1:
+        _find_rank_0(timeout_seconds)
     options = {"timeout": datetime.timedelta(seconds=timeout_seconds)}
     if not torch.accelerator.is_available() and (world_size() > 1 or _on("ACCELERATE_USE_DEEPSPEED")):
         options |= {"backend": "gloo", "cpu": not _on("ACCELERATE_USE_DEEPSPEED")}
@@ -109,6 +113,36 @@ def start_processes(timeout_seconds: float) -> None:
             f"{world_size()} processes were started, but accelerate counts {state.num_processes}: start the run "
             "through `accelerate launch --config_file configs/accelerate/<preset>.yaml -m lab …`"
         )
+
+
+def _find_rank_0(timeout_seconds: float) -> None:
+    """UserError where this process's place makes no sense, or nobody answers where rank 0 is to be met.
+
+    torch would find the latter out, too, and say so in two pages of C++ addresses.
+    """
+    address, port = os.environ.get("MASTER_ADDR"), int(os.environ.get("MASTER_PORT", 29500))
+    if rank() >= world_size():
+        raise UserError(f"RANK is {rank()} and WORLD_SIZE {world_size()}: ranks count from 0 and stay below it")
+    if address is None:
+        raise UserError(
+            f"RANK is {rank()} of {world_size()}, but MASTER_ADDR is not set: export rank 0's address, and its port as "
+            "MASTER_PORT, or start the run through `accelerate launch`"
+        )
+    until = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            if is_main():  # perhaps the one that the others look for
+                socket.getaddrinfo(address, port)
+            else:
+                socket.create_connection((address, port), timeout=timeout_seconds).close()
+            return
+        except OSError as error:
+            if time.monotonic() > until:
+                raise UserError(
+                    f"rank {rank()} found nobody at {address}:{port} within {timeout_seconds:g} s ({error}): "
+                    "MASTER_ADDR and MASTER_PORT must be those of rank 0, started by then and reachable from here"
+                ) from None
+            time.sleep(0.2)
 
 
 def _check_devices() -> None:

@@ -62,9 +62,9 @@ def load_preset(name: str) -> Preset:
             on_cpu=bool(tree.get("use_cpu")) or str(tree.get("gpu_ids", "")).startswith("-1"),
         )
     except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        said = " ".join(str(getattr(error, "problem", None) or error).split())
         raise UserError(
-            f"{path} is no accelerate file ({' '.join(str(error).split())}): `accelerate config` writes one, and "
-            f"{PRESETS} holds ours"
+            f"{path} is no accelerate file ({said}): `accelerate config` writes one, and {PRESETS} holds ours"
         ) from None
 
 

@@ -49,7 +49,7 @@ class Pulse:
         try:
             yield
         except RuntimeError as error:
-            if world_size() == 1 or not any(words in str(error) for words in LOST):
+            if not is_loss(error):
                 raise
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun ends all once one has: not before it is named
             raise LostRankError(f"{self._lost()}; `lab resume {self.run.path}` goes on once that is mended") from error
@@ -75,6 +75,11 @@ class Pulse:
 
     def _write(self, entry: dict) -> None:
         self.run.write(f"ranks/{rank()}.json", json.dumps(entry))
+
+
+def is_loss(error: RuntimeError) -> bool:
+    """Whether an error says that another rank did not come, or went."""
+    return world_size() > 1 and any(words in str(error) for words in LOST)
 
 
 def silent_ranks(notes: Mapping[int, Mapping], ranks: int) -> list[int]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from lab.config import Experiment
 from lab.data import Data, draw, load_tasks
 from lab.distributed import any_rank, is_main, share_object, start_processes, world_size
-from lab.errors import UserError
+from lab.errors import LostRankError, UserError
 from lab.progress import LiveLine, clock
-from lab.pulse import Pulse
+from lab.pulse import Pulse, is_loss
 from lab.runs import Run, provenance, size_in_bytes
 from lab.sandbox import UNSAFE, VARIABLE, checked
 from lab.scoring import Scorer, check_budget
@@ -248,14 +248,25 @@ def check_unchanged(run: Run, facts: dict) -> None:
 
 def _shared_run(experiment: Experiment, facts: dict, needed_bytes: int) -> Run:
     """The run folder: made by the main process, its path told to the others, which must see it too."""
-    path = share_object(str(Run.create(experiment, facts, needed_bytes).path.absolute()) if is_main() else None)
-    deadline = time.monotonic() + SEEN_WITHIN_SECONDS
-    while not Path(path).is_dir() and time.monotonic() < deadline:
-        time.sleep(0.5)
-    if any_rank(not Path(path).is_dir()):
-        raise UserError(
-            f"the run folder {path} is not visible from every machine: set `output` to a folder on a disk they share"
-        )
+    made = Run.create(experiment, facts, needed_bytes) if is_main() else None
+    with made.removed_if_nothing_was_made() if made else contextlib.nullcontext():
+        try:
+            path = Path(share_object(str(made.path.absolute()) if made else None))
+            deadline = time.monotonic() + SEEN_WITHIN_SECONDS
+            while not path.is_dir() and time.monotonic() < deadline:
+                time.sleep(0.5)
+            unseen = any_rank(not path.is_dir())
+        except RuntimeError as error:
+            if not is_loss(error):
+                raise
+            raise LostRankError(
+                "another rank ended before the run began: mend what it said, or what ended it, and start anew"
+            ) from error
+        if unseen:
+            raise UserError(
+                f"the run folder {path} is not visible from every machine: set `output` to a folder on a disk they "
+                "share"
+            )
     return Run(path)
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.distributed import start_processes
+from lab.errors import UserError
+
 ROOT = Path(__file__).parent.parent.parent
 LAB = [sys.executable, "-m", "lab"]
 
@@ -80,6 +83,24 @@ def test_a_process_whose_fellows_never_start_says_so(experiment, tmp_path):
     assert "lab: rank 0 waited 3 s" in job.stderr and "the 2 processes of this run did not all meet" in job.stderr
 
 
+@pytest.mark.parametrize(
+    "place, said",
+    [
+        ({"RANK": "1", "MASTER_ADDR": "127.0.0.1"}, "rank 1 found nobody at 127.0.0.1:.* within 0.2 s .*refused"),
+        ({"RANK": "0", "MASTER_ADDR": "no.such.host.invalid"}, "rank 0 found nobody at no.such.host.invalid"),
+        ({"RANK": "2", "MASTER_ADDR": "127.0.0.1"}, "RANK is 2 and WORLD_SIZE 2: ranks count from 0"),
+        ({"RANK": "1"}, "RANK is 1 of 2, but MASTER_ADDR is not set: export rank 0's address"),
+    ],
+)
+def test_a_place_where_rank_0_cannot_be_met(monkeypatch, place, said):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    place |= {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_PORT": free_port(), "DS_ACCELERATOR": "cpu"}
+    for name, value in place.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=said):
+        start_processes(0.2)
+
+
 @pytest.mark.slow
 def test_a_preset_for_gpus_where_there_are_none(accelerated, tmp_path):
     options = ["--num_processes", "2"]
@@ -121,6 +142,7 @@ def test_a_run_folder_that_one_rank_does_not_see(accelerated, experiment, tmp_pa
     assert job.returncode != 0
     assert "is not visible from every machine: set `output` to a folder on a disk they share" in job.stderr
     assert "accuracy" not in job.stderr
+    assert not any(output.glob("*/*"))
 
 
 DIES = """
