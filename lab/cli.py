@@ -139,16 +139,18 @@ def audit(
     answer: Annotated[str, typer.Option(help="With --data: where the answer stands.")] = "everything",
     rows: Annotated[int, typer.Option(min=1, help="How many rows to attack.")] = 20,
     quick: Annotated[bool, typer.Option(help="Only the probes that must hold, on fewer rows.")] = False,
+    model: Annotated[str, typer.Option(help="A checkpoint: do its own answers differ in reward?")] = "",
     json: Annotated[bool, typer.Option(help="Print JSON.")] = False,
 ) -> None:
     """Attack a task's reward with 26 probes; exit 1 when one that must hold does not."""
     from lab.evidence.audit import audit, task_for
+    from lab.evidence.probes.context import totals_of
     from lab.registry import load_reward, load_task
 
     if (name is None) == (not reward):
         raise UserError("lab audit takes a task, or --reward NAME: give one of the two")
     task = task_for(load_reward(reward), data or None, answer) if reward else load_task(name)
-    found = audit(task, rows=rows, quick=quick)
+    found = audit(task, rows=rows, quick=quick, totals=totals_of(model, task) if model else ())
     print(found.json() if json else found.table())
     raise typer.Exit(1 if found.failed else 0)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from lab.data import first_rows
 from lab.errors import UserError
 from lab.evidence.probes import PROBES, Finding, Probe
+from lab.evidence.probes.context import SIGNAL
 from lab.evidence.probes.probe import FAIL, NOT_APPLICABLE, OK, WARN
 from lab.evidence.probes.subject import Subject
 from lab.reward import Reward, Row
@@ -73,19 +74,19 @@ def audit(
     probes: Sequence[int] | None = None,
     quick: bool = False,
     scorer: Scorer | None = None,
-    completions: Sequence[Sequence[str]] | None = None,
+    totals: Sequence[Sequence[float | None]] = (),
 ) -> Report:
     """Runs the probes on `rows` rows of the task (or on the rows given) and reports what they found.
 
-    probes       their numbers; all of them unless told
-    quick        only those that must hold, on fewer rows: seconds, before a training run (a judge: about 150 calls)
-    scorer       one to use, with its workers; a new one unless told. Its counts start anew afterwards
-    completions  a model's answers, one group for each of the first rows, for the probe of signal
+    probes   their numbers; all of them unless told
+    quick    only those that must hold, on fewer rows: seconds, before a training run (a judge: about 150 calls)
+    scorer   one to use, with its workers; a new one unless told. Its counts start anew afterwards
+    totals   what a model's answers earned, one group a row, for the probe of signal (see `totals_of`)
     """
     unknown = sorted(set(probes or ()) - PROBES.keys())
     if unknown:
         raise UserError(f"there is no probe {unknown[0]}: they are numbered {min(PROBES)} to {max(PROBES)}")
-    numbers = sorted(probes) if probes else (MUST_HOLD if quick else sorted(PROBES))
+    numbers = sorted(probes or (MUST_HOLD + (SIGNAL,) * bool(totals) if quick else PROBES))
     asked = any(each.is_async for each in task.rewards.values())  # a judge: each call costs seconds, and maybe money
     if isinstance(rows, int):
         fewer = QUICK_ASKED_ROWS if asked else QUICK_ROWS
@@ -98,7 +99,7 @@ def audit(
         Scorer({task.name: task}, budget=ASKED_BUDGET if asked else 60, environment=environment) if own else scorer
     )
     try:
-        subject = Subject(task, rows, service, seed=seed, quick=quick, completions=completions)
+        subject = Subject(task, rows, service, seed=seed, quick=quick, totals=totals)
         findings = [_found(PROBES[number], subject) for number in numbers]
     finally:
         if own:

@@ -1,15 +1,17 @@
 """The audit: a good reward passes, and every planted hole trips the probe that was made for it."""
 
 import json
+from dataclasses import replace
 
 import bad_code
 import bad_rewards
 import pytest
 
-from lab import Response, Task
+from lab import Response, Task, reward
 from lab.errors import UserError
 from lab.evidence.audit import MUST_HOLD, audit, task_for, task_of
 from lab.evidence.probes import PROBES
+from lab.evidence.probes.context import totals_of
 from lab.registry import load_reward, load_task, task_names
 from lab.reward import Recipe, as_reward
 from lab.scoring import Scorer
@@ -80,11 +82,11 @@ def test_the_accepted_format_is_found_where_the_region_alone_is_not_enough():
 
 
 @pytest.mark.parametrize(
-    "reward", [as_reward(bad_rewards.takes_blanks), load_reward("exact")], ids=["fooled", "refusing"]
+    "fooled", [as_reward(bad_rewards.takes_blanks), load_reward("exact")], ids=["fooled", "refusing"]
 )
-def test_blank_golds_fail_the_first_probe(reward):
+def test_blank_golds_fail_the_first_probe(fooled):
     rows = [{"question": row["question"], "answer": blank} for row, blank in zip(ROWS, ["", None, "42", " "])]
-    report = audit(task_of(reward, rows, "<answer>"), rows=rows, probes=[1, 3])
+    report = audit(task_of(fooled, rows, "<answer>"), rows=rows, probes=[1, 3])
     assert report.failed[0].number == 1
     assert "3 golds are blank" in report.failed[0].detail
 
@@ -119,10 +121,22 @@ def test_a_judge_that_is_not_there_fails_the_first_probe_and_is_asked_no_more():
 
 def test_a_models_answers_tell_whether_there_is_signal():
     task = task_of(load_reward("numeric"), ROWS)
-    mixed = [[row["answer"], "0"] for row in ROWS]
-    silent = [["0", "00"] for _ in ROWS]
-    assert holes(audit(task, rows=ROWS, probes=[22], completions=mixed)) == {}
-    assert holes(audit(task, rows=ROWS, probes=[22], completions=silent)) == {22: "warn"}
+    assert holes(audit(task, rows=ROWS, probes=[22], totals=[[1.0, 0.0, None]] * 8)) == {}
+    assert holes(audit(task, rows=ROWS, probes=[22], totals=[[0.0, 0.0, None]] * 8)) == {22: "warn"}
+
+
+@reward(reads=[])
+def even_length(response, row):
+    return float(len(response.text) % 2 == 0)
+
+
+def test_a_checkpoint_is_asked_for_the_groups_of_a_step():
+    task = replace(load_task("digits"), rewards={"correct": even_length})
+    totals = totals_of("tiny", task)
+    assert [len(group) for group in totals] == [8] * 8
+    found = audit(task, rows=2, probes=[22], totals=totals).findings[0]
+    assert found.verdict == "ok"
+    assert "over 64 answers" in found.detail
 
 
 def test_a_gold_that_always_stands_at_one_place_of_the_prompt_is_a_leak():

@@ -4,28 +4,51 @@ from collections import Counter
 
 from lab.errors import UserError
 from lab.evidence.probes.probe import Outcome, Probe
-from lab.evidence.probes.subject import Case, Subject
+from lab.evidence.probes.subject import Subject
+from lab.reward import Score
+from lab.scoring import Scorer
+from lab.task import Task
 
-SANDBOX = 25  # the probe's number
+SIGNAL, SANDBOX = 22, 25  # the probes' numbers
+GROUPS, ANSWERS = 8, 8  # that a checkpoint is asked for
 SILENT_SHARE = 0.9
 SAME_PLACE_SHARE = 0.8
 
 
 def signal(subject: Subject) -> Outcome:
     """A group whose answers all score alike teaches nothing."""
-    if not subject.completions:
-        return Outcome(None, "no model's answers were given")
-    groups = []
-    for index, texts in enumerate(subject.completions):
-        cases = [Case("a model's answer", index, subject.response(text)) for text in texts]
-        subject.score(cases)
-        totals = [subject.graded(case).total for case in cases]
-        groups.append([total for total in totals if total is not None])
+    if not subject.totals:
+        return Outcome(None, "no model was given")
+    groups = [[total for total in totals if total is not None] for totals in subject.totals]
     silent = sum(len(set(group)) < 2 for group in groups) / len(groups)
     scored = [total for group in groups for total in group]
     mean = sum(scored) / len(scored) if scored else float("nan")
     detail = f"mean reward {mean:.3g} over {len(scored)} answers; {silent:.0%} of {len(groups)} groups score all alike"
     return Outcome(silent < SILENT_SHARE, detail)
+
+
+def totals_of(checkpoint: str, task: Task) -> list[list[float | None]]:
+    """What a checkpoint's answers at temperature 1 earn: a group of 8 for each of 8 rows, as GRPO would see them."""
+    from accelerate import PartialState
+
+    from lab.checkpoints import load_model
+    from lab.config import Eval, Experiment, Model
+    from lab.data import first_rows
+    from lab.progress import LiveLine
+    from lab.stages.evaluate import evaluate
+    from lab.stages.pipeline import load_renderer
+
+    rows = first_rows(task, GROUPS)
+    renderer = load_renderer(Experiment(task.name, Model(checkpoint), {task.name: 1.0}), checkpoint)
+    model = load_model(checkpoint).to(PartialState().device)
+    settings = Eval(samples=ANSWERS, temperature=1.0)
+    with Scorer({task.name: task}) as scorer:
+        samples = evaluate(model, renderer, {task.name: task}, rows, scorer, settings, LiveLine())
+    groups = [[] for _ in rows]
+    for sample in samples:
+        scores = {name: Score(value) for name, value in sample["scores"].items()}
+        groups[sample["index"]].append(task.graded(scores).total)
+    return groups
 
 
 def sandbox(subject: Subject) -> Outcome:
@@ -70,7 +93,7 @@ def leak(subject: Subject) -> Outcome:
 
 
 PROBES = [
-    Probe(22, "signal in a model's answers", False, signal),
+    Probe(SIGNAL, "signal in a model's answers", False, signal),
     Probe(SANDBOX, "the sandbox's own attacks", True, sandbox),
     Probe(26, "the answer leaks into the prompt", False, leak),
 ]

@@ -56,7 +56,7 @@ class Subject:
     scorer: Scorer
     seed: int = 0
     quick: bool = False
-    completions: Sequence[Sequence[str]] | None = None  # a model's answers, one group a row
+    totals: Sequence[Sequence[float | None]] = ()  # what a model's answers earned, one group a row
     verdicts: dict[tuple[int, Response], dict[str, Verdict]] = field(default_factory=dict)
 
     # ---- what a response earns
