@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The newest torch release fetches gigabytes of CUDA; on a machine with GPUs set TORCH to the build you want.
+# PyPI's torch for Linux brings gigabytes of CUDA; PIP_EXTRA_INDEX_URL, pointed at an index of CPU builds, avoids that.
 TORCH ?= torch==2.13.0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
