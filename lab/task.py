@@ -152,7 +152,7 @@ class Task:
         for name, gate in self.gates.items():
             low = self.rewards[name].range[0]
             if scores[gate].value is None or scores[name].value is None:
-                gated[name] = Score(None, scores[gate].reason or scores[name].reason)
+                gated[name] = scores[gate] if scores[gate].value is None else scores[name]
             elif scores[gate].value < self.rewards[gate].range[1]:
                 gated[name] = Score(low, f"gated by {gate}")
         counted = {name: self.weight(name) for name in gated if self.weight(name)}

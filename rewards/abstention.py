@@ -16,7 +16,7 @@ MATH = math_answer()
 def calibrated_answer(response, row, *, abstained: float = 0.0, wrong: float = -1.0, right: Reward = MATH):
     """+1 for a right answer, `abstained` for one that says "I don't know", `wrong` for a wrong one.
 
-    `right` is the reward that tells right from wrong; this one reads what that one reads. Answering pays when the
+    Reads row["answer"] and what `right` reads, the reward that tells right from wrong. Answering pays when the
     model's chance of being right is above (abstained - wrong) / (1 - wrong): one half for 0 and -1, three quarters for
     0.5 and -1. -1 <= wrong <= abstained < 1. Only a region that is nothing but a phrase of doubt abstains; doubt beside
     an answer is wrong, and so are no answer, several, and a truncated response: silence earns no more than an error.

@@ -14,9 +14,10 @@ def exact_text(response, row, *, ignore_case: bool = False):
     """1 when the answer region's whole text is row["answer"] (a text, or a list of accepted texts); else 0.
 
     White space is trimmed and its runs count as one blank; Unicode is composed (NFC), but look-alikes (full-width,
-    Cyrillic) and zero-width characters stay different. A substring earns nothing. No answer, or several: 0.
-    Unscorable where the gold is blank, None or NaN. Source: the exact-match metric of SQuAD (Rajpurkar et al. 2016,
-    arXiv:1606.05250), without its dropping of articles and punctuation.
+    Cyrillic) and zero-width characters stay different. `ignore_case` compares without case. A substring earns nothing.
+    No answer, or several: 0. Unscorable where the gold is blank, None or NaN.
+    Source: the exact-match metric of SQuAD (Rajpurkar et al. 2016, arXiv:1606.05250), without its dropping of articles
+    and punctuation.
     """
     accepted = {normal(gold, ignore_case) for gold in gold_texts(row["answer"])}
     if not accepted:
@@ -30,8 +31,9 @@ def exact_text(response, row, *, ignore_case: bool = False):
 def regex_match(response, row, *, ignore_case: bool = False):
     """1 when row["answer"], a regular expression, matches the answer region's *whole* text; else 0.
 
-    Python's `re` syntax; an answer over 10,000 characters counts as wrong. A pattern that does not compile makes the
-    row unscorable. A pattern that backtracks for ever is the row's fault: the scoring service's deadline ends it.
+    Python's `re` syntax; `ignore_case` compares without case. An answer over 10,000 characters counts as wrong. A
+    pattern that does not compile makes the row unscorable. A pattern that backtracks for ever is the row's fault: the
+    scoring service's deadline ends it.
     Source: the regular expression match of lm-evaluation-harness' filters, made to cover the whole answer.
     """
     try:

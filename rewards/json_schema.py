@@ -28,10 +28,10 @@ def json_matches(response, row):
 
 @reward(reads=["schema", "answer"], range=(0, 1), version="1", sees="answer", imports=["jsonschema"])
 def json_equals(response, row):
-    """1 when the answer fits row["schema"], as in `json_matches`, and equals row["answer"], a value or its JSON text.
+    """1 when the answer fits row["schema"], as in `json_matches`, and equals row["answer"]; else 0.
 
-    Numbers and types are compared strictly: 1 is 1.0, but not true. Unscorable where the gold is no JSON, too.
-    Source: as json_matches.
+    row["answer"] is a value or its JSON text (a null as "null"). Numbers and types are compared strictly: 1 is 1.0, but
+    not true. Unscorable where the gold is no JSON, too. Source: as `json_matches`.
     """
     try:
         gold = strict_json(row["answer"]) if isinstance(row["answer"], str) else row["answer"]

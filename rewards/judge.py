@@ -31,7 +31,8 @@ async def judge_answer(
     """1 when the judge finds that the response meets `rubric` against row["answer"]; else 0.
 
     Reads row["question"], row["answer"] and the answer region. Asks POST {url}/chat/completions of any
-    OpenAI-compatible server at temperature 0; the API key comes from the environment variable `key_variable`.
+    OpenAI-compatible server for at most `max_tokens` of its `model`, at temperature 0; the API key comes from the
+    environment variable `key_variable`.
     Against injection: the response travels as JSON in a message of its own, without its thinking, and the two possible
     verdicts are code words drawn from a hash of the whole case, which a response cannot know while it is written. That
     stops forged verdicts; it cannot make a judge immune to persuasion: run `lab audit` with the judge you use.
@@ -57,7 +58,7 @@ async def judge_pair(
 
     Reads row["question"], row["baseline"] (the answer to beat) and the answer region. Each pair is shown twice, the
     response once first and once second, so that a judge's liking for a position earns nothing beyond the half point.
-    Otherwise as judge_answer. Source: position bias and its cure in Zheng et al. 2023, arXiv:2306.05685.
+    Otherwise as `judge_answer`. Source: position bias and its cure in Zheng et al. 2023, arXiv:2306.05685.
     """
     if not _fit(response.answer):
         return Score(0.0, "no single answer to judge")

@@ -16,9 +16,10 @@ async def reward_model_score(
 ):  # fmt: skip
     """The classifier's probability (0 to 1) that the response is good.
 
-    Reads row["question"] and the text after the thinking. `model` is a folder or a hub id of a model for sequence
-    classification: with one output its logit's logistic function, with several the softmax share of `label`. The pair
-    is rendered by the tokenizer's chat template, or question and response as a text pair where it has none.
+    Reads row["question"] and the text after the thinking. `model` is a folder or a hub id (at `revision`) of a model
+    for sequence classification, run on `device`: with one output its logit's logistic function, with several the
+    softmax share of `label`. The pair is rendered by the tokenizer's chat template, or question and response as a text
+    pair where it has none.
     Loaded once a process, in the one worker of asynchronous rewards, and run in a thread, so that the judges beside it
     go on. A truncated or blank response, or one over `max_tokens` with its question: 0. A model that cannot be loaded
     is an exception, hence unscorable.

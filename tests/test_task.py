@@ -65,6 +65,10 @@ def test_weights_and_gates():
     assert task.graded(good).total == pytest.approx(1.2) and task.is_right(task.graded(good))
     gated = task.graded({"correct": Score(1.0), "format": Score(0.5)})
     assert (gated.primary, gated.total) == (0.0, pytest.approx(0.1))
+    lost = task.graded({"correct": Score(None, "deadline"), "format": Score(1.0, "well formed")})
+    assert (lost.scores["correct"], lost.total) == (Score(None, "deadline"), None)
+    lost = task.graded({"correct": Score(1.0, "right"), "format": Score(None, "died")})
+    assert (lost.scores["correct"], lost.total) == (Score(None, "died"), None)
 
 
 def test_an_unscorable_component_makes_the_total_unscorable_never_zero():
