@@ -331,16 +331,19 @@ def test_an_endpoint_is_asked_with_messages_and_told_apart_what_was_cut(tmp_path
 
     def answer(request):
         prompt = request["messages"][-1]["content"]
-        return golds[prompt], "length" if prompt == cut else "stop"
+        half = "" if request["temperature"] else "\ud83d"  # of a surrogate pair: no text, but a server may send it
+        return golds[prompt] + half, "length" if prompt == cut else "stop"
 
     with server(answer) as (url, asked):
         folder, shown = benchmark("toy", ["digits"], samples=2, limit=6, backend=url, output=str(tmp_path))
-        cut_more = benchmark("toy", ["digits"], limit=4, backend=url, output=str(tmp_path))[1]
+        greedy, cut_more = benchmark("toy", ["digits"], limit=4, backend=url, output=str(tmp_path))
         with pytest.raises(UserError, match="serves no model 'toyy': did you mean 'toy'"):
             benchmark("toyy", ["digits"], backend=url)
     metrics = read(folder)[0]["tasks"]["digits"]["metrics"]
     assert "note: model: 1 of 4 answers to digits were cut at its" in cut_more and "were cut" not in shown  # 2 of 12
     assert metrics["accuracy"]["model"]["value"] == 5 / 6  # the right answer that was cut at the limit counts as wrong
+    lines = (greedy / "samples-model-lab_digits.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["resps"][0][0].endswith("\ud83d") for line in lines)
     sampled = [request for request in asked if request["temperature"]]
     assert len(sampled) == 12 and len(asked) == 16 and all("top_k" not in request for request in asked)
     seeds = [request["seed"] for request in sampled if request["messages"][-1]["content"] == cut]

@@ -224,9 +224,11 @@ def _write_samples(folder: Path, column: str, entries: Sequence[Entry], samples:
                 for sample in logged:
                     sample["verdicts"] = task.verdicts[sample["doc_id"]]
             name = re.sub(r"[^\w.-]", "_", task.task_name)
-            with (folder / f"samples-{column}-{name}.jsonl").open("w", encoding="utf-8") as file:
+            file = folder / f"samples-{column}-{name}.jsonl"
+            # half of a surrogate pair, which a server may send, becomes JSON's own escape of it
+            with file.open("w", encoding="utf-8", errors="backslashreplace") as lines:
                 for sample in logged:
-                    file.write(json.dumps(sample, default=handle_non_serializable, ensure_ascii=False) + "\n")
+                    lines.write(json.dumps(sample, default=handle_non_serializable, ensure_ascii=False) + "\n")
 
 
 def _conclude(
@@ -239,13 +241,11 @@ def _conclude(
     notes: list[str],
 ) -> str:
     """Writes summary.json and returns what is printed: the table, the stock scorers' verdicts, the notes."""
-    from lab.evidence.stock import STOCK, compare
-
     reference = columns[0].name
     found = numbers.lines(entries, results, reference)
     notes += [note for column in columns for note in _doubts(column, entries, results[column.name]["samples"])]
     notes += [f"{line.entry.label}: {line.metric}, see the samples in {folder}" for line in found if not line.cells]
-    if backend in ("hf", "vllm") and any(entry.ours for entry in entries):
+    if backend in ("hf", "vllm") and _ours(entries):
         counted = "the tokens of their texts are counted, which misses some"
         notes.append(f"{backend} does not say which answers were cut at the token limit: {counted}")
     summary = {
@@ -267,31 +267,37 @@ def _conclude(
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
     shown = [numbers.table(found, [column.name for column in columns], reference)]
-    for entry in entries:
-        if entry.ours and entry.tasks[0].settings["lab_task"] in STOCK:  # by its name: not a file that is called alike
-            for column in columns:
-                answers = _answers(entry.tasks[0], results[column.name]["samples"])
-                if any(answer["right"] is not None for answer in answers):
-                    compared = compare(answers)
-                    shown.append(f"{column.name}: {compared}" if len(columns) > 1 else str(compared))
-    return "\n\n".join([*shown, *(["\n".join(f"note: {note}" for note in notes)] if notes else [])])
+    shown += _stock_verdicts(entries, {name: result["samples"] for name, result in results.items()})
+    shown += ["\n".join(f"note: {note}" for note in notes)] if notes else []
+    return "\n\n".join(shown)
+
+
+def _stock_verdicts(entries: Sequence[Entry], samples: Mapping[str, Mapping]) -> Iterator[str]:
+    """What lm-eval's own scorers say of the same answers, where it has some; samples: column → task → its rows."""
+    from lab.evidence.stock import STOCK, compare
+
+    for task in _ours(entries):
+        if task.settings["lab_task"] not in STOCK:  # by its name: not a file that is called alike
+            continue
+        for column, logged in samples.items():
+            answers = _answers(task, logged)
+            if any(answer["right"] is not None for answer in answers):
+                yield f"{column}: {compare(answers)}" if len(samples) > 1 else str(compare(answers))
 
 
 def _doubts(column: Column, entries: Sequence[Entry], samples: Mapping[str, list]) -> Iterator[str]:
     """What a reader has to know before believing a column's numbers on our tasks; one sentence each."""
     from lab.evidence.report import TOO_MANY_TRUNCATED
 
-    for entry in entries:
-        if not entry.ours:
-            continue
-        verdicts = [verdict for sample in samples[entry.tasks[0].task_name] for verdict in sample["verdicts"]]
-        cut = sum(not verdict["finished"] for verdict in verdicts)
-        if cut > TOO_MANY_TRUNCATED * len(verdicts):
-            limit = entry.tasks[0].config.generation_kwargs["max_gen_toks"]
-            shares = f"{cut} of {len(verdicts)} answers to {entry.label}"
+    for task in _ours(entries):
+        name, answers = task.lab_task.name, _answers(task, samples)
+        cut = sum(not answer["finished"] for answer in answers)
+        if cut > TOO_MANY_TRUNCATED * len(answers):
+            shares = f"{cut} of {len(answers)} answers to {name}"
+            limit = task.config.generation_kwargs["max_gen_toks"]
             yield f"{column.name}: {shares} were cut at its {limit} tokens, and a cut one is wrong"
-        if unscorable := sum(verdict["right"] is None for verdict in verdicts):
-            yield f"{column.name}: {unscorable} answers to {entry.label} could not be scored and are left out"
+        if unscorable := sum(answer["right"] is None for answer in answers):
+            yield f"{column.name}: {unscorable} answers to {name} could not be scored and are left out"
 
 
 def _answers(task, samples: Mapping[str, list]) -> list[dict]:

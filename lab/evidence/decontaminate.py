@@ -107,7 +107,8 @@ def check(
     index = index_of(against, words)
     rows = list(islice(task.stream(TRAIN), limit))
     _, removed = decontaminated(rows, {task.name: task}, index)
-    return "\n".join([f"{task.name}: {len(rows)} training rows against {index}", *summary(removed)]), removed
+    which = "the first " if len(rows) == limit else ""
+    return "\n".join([f"{task.name}: {which}{len(rows)} training rows against {index}", *summary(removed)]), removed
 
 
 def note(task: str, drawn: int, removed: Sequence[Overlap]) -> str:

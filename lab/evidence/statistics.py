@@ -109,7 +109,8 @@ def over_rows(values_P: Sequence[float], level: float = 0.95, seed: int = 0) -> 
     """The mean of one value a row, each in 0..1, with a confidence interval over rows.
 
     For k samples a row give each row's mean (or its pass@k): samples of one row are no independent evidence, so
-    that rows are resampled whole (cluster bootstrap). 0/1 values need no bootstrap and get Wilson's interval.
+    that rows are resampled whole (cluster bootstrap). 0/1 values need no bootstrap and get Wilson's interval. A
+    compromise: of 200 rows of which hardly any is ever right (2 % of 8 samples each), it covers 92 % instead of 95.
     """
     values = [float(value) for value in values_P]
     total, n = sum(values), len(values)
