@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from lab.data import first_rows
 from lab.errors import UserError
@@ -161,15 +160,21 @@ def task_for(tested: Reward, data: str | None = None, region: str = "everything"
 def read_rows(path: str) -> list[Row]:
     """The rows of a JSONL file; UserError names the line that is none."""
     try:
-        lines = [line for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+        with open(path, encoding="utf-8") as file:  # not splitlines(): a JSON text may hold other line ends
+            lines = [(number, line) for number, line in enumerate(file, start=1) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read ({error}): give a JSONL file of rows") from None
+    if not lines:
+        raise UserError(f"{path} holds no rows: write one JSON object a line")
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in lines:
         try:
-            rows.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{path}, line {number} is no JSON object ({error}): write one row a line") from None
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}, line {number} is no JSON ({error}): write one object a line") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, line {number} is a JSON {type(row).__name__}: write one object a line")
+        rows.append(row)
     return rows
 
 

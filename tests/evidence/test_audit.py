@@ -9,7 +9,7 @@ import pytest
 
 from lab import Response, Task, reward
 from lab.errors import UserError
-from lab.evidence.audit import MUST_HOLD, audit, task_for, task_of
+from lab.evidence.audit import MUST_HOLD, audit, read_rows, task_for, task_of
 from lab.evidence.probes import PROBES
 from lab.evidence.probes.context import totals_of
 from lab.registry import load_reward, load_task, task_names
@@ -176,8 +176,24 @@ def test_a_reward_alone_takes_the_rows_of_a_file(tmp_path):
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n\n" for row in ROWS))
     assert not audit(task_for(load_reward("math"), str(data), "boxed"), quick=True).failed
-    data.write_text('{"answer": "1"}\n[3]\n')
-    with pytest.raises(UserError, match="line 2"):
+    data.write_text('{"answer": "\u2028"}\n\n{"answer": "1"}\n', encoding="utf-8")
+    assert [row["answer"] for row in read_rows(data)] == ["\u2028", "1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"answer": "1"}\n\n[[3, 4]]\n', "line 3 is a JSON list"),
+        ('""', "line 1 is a JSON str"),
+        ("{", "line 1 is no JSON"),
+        ("\n \n", "holds no rows"),
+        ("\udcff", "cannot be read"),
+    ],
+)
+def test_a_file_that_holds_no_rows_is_refused(tmp_path, text, said):
+    data = tmp_path / "rows.jsonl"
+    data.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UserError, match=said):
         task_for(load_reward("math"), str(data))
 
 
