@@ -405,7 +405,7 @@ def _without(package):
 def test_a_benchmark_of_few_rows_is_refused_from_one_sample(own, tmp_path):
     few = str(own / "few.yaml")
     for limit in (None, 100):
-        with pytest.raises(UserError, match=r"only 30 rows.* by up to ±17 points: --samples 16 .*--small"):
+        with pytest.raises(UserError, match=r"only 30 rows.* is up to ±17 points: --samples 16 .*--small"):
             benchmark("tiny", [few], limit=limit, output=str(tmp_path))
     assert not (tmp_path / "eval").exists()
     for asked_for, n, points in (({"small": True}, 30, 17), ({"limit": 12}, 12, 25)):

@@ -228,7 +228,7 @@ def _uncertain(entry: Entry, n: int) -> str:
     low, high = wilson(n / 2, n)
     rows = f"only {n} row{'s' * (n > 1)}"
     return (
-        f"{entry.label}: {rows}, one answer each, leave an accuracy uncertain by up to ±{50 * (high - low):.0f} points"
+        f"{entry.label}: {rows} with one answer each, an accuracy's interval is up to ±{50 * (high - low):.0f} points"
     )
 
 

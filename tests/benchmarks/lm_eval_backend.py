@@ -1,6 +1,6 @@
 """lab-hf against lm-eval's own hf backend, alternating in one run on the same requests: answers a second, same text.
 
-    python tests/benchmarks/lm_eval_backend.py [--pairs 3] [--prompts 64] [--limit 128] [--threads 2]
+    python tests/benchmarks/lm_eval_backend.py [--pairs 3] [--prompts 96] [--limit 128] [--threads 2]
 
 Prompts are GSM8K's test questions as the task gsm8k asks them, or word problems of our own where the data set cannot be
 had. Rows: greedy against the best fixed batch size, greedy against the default `--batch_size 1`, and 8 samples of
