@@ -1,6 +1,11 @@
 """A run's model as a folder for plain transformers: merged, with its numbers, never over something else."""
 
+import shutil
+
 import pytest
+
+from lab.errors import UserError
+from lab.export import export
 
 CONFIG = """
 name: exported
@@ -69,6 +74,7 @@ def test_a_lora_checkpoint_between_the_steps_is_merged_into_what_it_began_with(l
     "arguments, said",
     [
         (["--checkpoint", "sft/trainer/checkpoint-9"], "it has sft/trainer/checkpoint-2, sft/trainer/checkpoint-3"),
+        (["--checkpoint", "sft/trainer"], "has no checkpoint 'sft/trainer': it has sft/trainer/checkpoint-2"),
         (["--push", "nobody/nothing"], "was written, but not uploaded to 'nobody/nothing'"),
     ],
 )
@@ -84,3 +90,14 @@ def test_nothing_is_overwritten_and_no_folder_is_half_made(lab, run, tmp_path):
     assert done.returncode == 2 and "exists and is not empty" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert lab("export", tmp_path, "--to", tmp_path / "model").returncode == 2
+
+
+def test_a_half_saved_checkpoint_and_a_folder_that_is_a_file_are_refused(run, tmp_path):
+    killed = shutil.copytree(run, tmp_path / "run")
+    (killed / "sft" / "trainer" / "checkpoint-3" / "complete.json").unlink()
+    with pytest.raises(UserError, match="checkpoint-3 was not saved to its end: export another .*checkpoint-2"):
+        export(killed, tmp_path / "model", "sft/trainer/checkpoint-3")
+    (tmp_path / "file").touch()
+    for target, said in {"file": "is a file: give a new folder", "file/model": "cannot be made"}.items():
+        with pytest.raises(UserError, match=said):
+            export(run, tmp_path / target)
