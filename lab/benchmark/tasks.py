@@ -164,8 +164,7 @@ def _stock(name: Name) -> Iterator[Entry]:
             neighbours = str(Path(spec).parent) if "group" in config else None  # to which a group refers
             manager = TaskManager(include_path=neighbours, include_defaults=False)
         else:
-            print(f"reading lm-eval's whole index of tasks for {spec}, which takes some 15 seconds", flush=True)
-            manager = TaskManager()
+            manager = _whole_index()
     path = str(config.get("dataset_path"))
     with _told(spec, local=path in LOCAL or Path(path).is_dir()):
         loaded = manager.load([config.get("group", spec)])
@@ -175,6 +174,14 @@ def _stock(name: Name) -> Iterator[Entry]:
         return
     for task in loaded["tasks"].values():
         yield Entry(STOCK + task.task_name, [task])
+
+
+@cache
+def _whole_index():
+    from lm_eval.tasks import TaskManager
+
+    print("reading lm-eval's whole index of tasks, which takes some 15 seconds", flush=True)
+    return TaskManager()
 
 
 @contextmanager
