@@ -141,6 +141,8 @@ def plan(
             "grpo.vllm_mode=colocate"
         )
     job = Job(experiment, ["run", config, *overrides], load_preset(preset), nodes, gpus, servers, host)
+    if job.preset.kind == "NO" and job.processes > 1:
+        raise UserError(f"the preset {job.preset.name} is for one process, got {job.processes}: use ddp, zero3 or cpu2")
     batches = job.batches()  # what does not divide is refused here
     if "grpo" in batches:
         check_settings(experiment, job.processes, batches["grpo"].tokens)

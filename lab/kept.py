@@ -15,12 +15,17 @@ def mark_complete(folder: Path) -> None:
     """Declares a checkpoint whole. Its files reach the disk before the mark does."""
     files = {str(f.relative_to(folder)): f for f in sorted(folder.rglob("*")) if f.is_file() and f.name != MARK}
     for file in files.values():
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
+        flush(file)
     sizes = {name: file.stat().st_size for name, file in files.items()}
     half = folder / f".{MARK}"
     half.write_text(json.dumps({"processes": world_size(), "files": sizes}, indent=1))
     os.replace(half, folder / MARK)
+
+
+def flush(file: Path) -> None:
+    """Returns once the file lies on the disk: a machine may go before it has written what it holds in memory."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def is_complete(folder: Path) -> bool:

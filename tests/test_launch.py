@@ -95,6 +95,7 @@ def test_a_silent_fallback_to_another_engine_is_an_error(monkeypatch):
             ["launch", "smoke", "--nodes", "3", "--gpus", "7"],
             "do not divide among 21 processes: use examples_per_step 21",
         ),
+        (["launch", "smoke", "--preset", "cpu1", "--gpus", "2"], "the preset cpu1 is for one process, got 2"),
         (["launch", "smoke", "--nodes", "0"], "--nodes must be at least 1, got 0"),
         (
             ["launch", "smoke", "grpo.use_vllm=true", "grpo.vllm_mode=server"],

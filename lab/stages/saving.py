@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lab.distributed import is_main
 from lab.errors import UserError
+from lab.kept import flush
 
 UNWRITABLE = ("No space left", "inline_container.cc")  # the second is torch.save, which loses the system's reason
 
@@ -30,6 +31,7 @@ def save_checkpoint(trainer, tokenizer, folder: Path) -> Path:
             plain.save_pretrained(half, state_dict=weights)
             tokenizer.save_pretrained(half)
             for file in sorted(half.iterdir(), key=lambda file: file.name == "config.json"):
+                flush(file)
                 os.replace(file, folder / file.name)
             half.rmdir()
     trainer.accelerator.wait_for_everyone()
