@@ -14,6 +14,7 @@ _WRAPPERS = re.compile(
     r"\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\(?:boxed|fbox)\s*\{(.*)\}|<answer>(.*)</answer>|\\displaystyle(.*)",
     re.DOTALL,
 )
+_BOX, _BRACE = re.compile(r"\\(?:boxed|fbox)\s*\{"), re.compile(r"\\.|[{}]", re.DOTALL)
 _STATED = re.compile(
     r"(?P<before>.*?)\b(?:the\s+)?(?:(?:final|correct)\s+)?answer(?:\s+is\s*:?|\s*[:=])\s*(?P<answer>.+)",
     re.IGNORECASE | re.DOTALL,
@@ -41,7 +42,7 @@ _HIDING = (
     r"|scalebox|resizebox|[bx]?cancel|sout|st\b|invisible|only|tiny\b)"
 )
 _HIDDEN, _OPEN_HIDDEN = re.compile(_HIDING, re.I), re.compile(rf"{_HIDING}[^{{}}]*\}}?(?:\[[^\]]*\])?\s*\{{?[^{{}}]*$")
-_SENTENCE_END = re.compile(r"[.!?]\s")  # of the words before a box: no pattern below reads across it
+_SENTENCE_END = re.compile(r".*[.!?]\s", re.DOTALL)  # before a box: no pattern here reads across one
 _PART_AFTER = re.compile(
     r"(?:\\[,;:!]\s*)?\d|[A-Za-z](?![A-Za-z])|[,.]\d|\s*\^(?!\s*\{?\s*\\circ)|_(?!_)"
     r"|[ ]*[-+*/:<>][ ]*(?:\d|[a-z](?![a-z|>])|\\(?:frac|sqrt|pi)\b)"
@@ -58,8 +59,8 @@ def conclusion(response: Response) -> Response:
     if not boxes or "<think>" in text:
         return replace(response) if boxes else response.answer_only()
     before = text[max(0, min(boxes) - BEFORE) : min(boxes)]
-    ends = () if _HIDDEN.search(before) else [end.end() for end in _SENTENCE_END.finditer(before)]
-    text = text[min(boxes) - len(before) + ends[-1] :] if ends else text
+    if (end := _SENTENCE_END.match(before)) and not _HIDDEN.search(before):
+        text = text[min(boxes) - len(before) + end.end() :]
     return Response(text, finished=response.finished, region=response.region)
 
 
@@ -107,28 +108,42 @@ def _stated(text: str) -> str:
 def _denied(text: str) -> bool:
     """Whether the words around the last box take it back or make it a part: "not \\boxed{42}", "-\\boxed{42}"."""
     start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
-    if start < 0 or not (inside := region_contents(text[start:], "boxed")):
+    if start < 0:
         return False
-    end = text.index("}", text.index(inside[0], start) + len(inside[0])) + 1
+    end = _end_of_box(text, start)
+    if not end:  # cut short: nobody knows what it would have been
+        return True
     before, after = text[max(0, start - BEFORE) : start], text[end:]
     return bool(
         _OPEN_HIDDEN.search(before)
         or _PART_BEFORE.search(before)
         or _PART_AFTER.match(after)
         or (before.endswith("(") and after[:1] == ",")
-        or taken_back(bare(inside[0]), before, after)
+        or taken_back(text[text.index("{", start) + 1 : end - 1].strip(" $"), before, after)
     )
+
+
+def _end_of_box(text: str, start: int) -> int:
+    """Where the box that begins at `start` ends; 0 where it never does."""
+    depth = 0
+    for brace in _BRACE.finditer(text, start) if _BOX.match(text, start) else ():
+        depth += (brace[0] == "{") - (brace[0] == "}")
+        if depth == 0 and brace[0] == "}":
+            return brace.end()
+    return 0
 
 
 def bare(text: str) -> str:
     """`text` without what merely encloses an answer: white space, $…$, a box, bold, a final full stop."""
     text = text.strip()
+    if text.isalnum():  # 42, the most frequent answer by far
+        return text
     for _ in range(4):
         before = text
         text = re.sub(r"(?<=[^.\\])\.$|(?<!\\)\\$", "", text).strip() if len(text) <= MAX_INTEGER + 10 else text
         if match := _WRAPPERS.fullmatch(text) if text[:1] in "\\*<" else None:
             inner = next(group for group in match.groups() if group is not None).strip()
-            if "boxed" not in text or _balanced(inner):
+            if not _BOX.match(text) or _end_of_box(text, 0) == len(text):
                 text = inner
         dollars = len(re.findall(r"(?<!\\)\$", text)) if "$" in text else 0
         if dollars and dollars % 2 == 0:
@@ -138,12 +153,3 @@ def bare(text: str) -> str:
         if text == before:
             break
     return text
-
-
-def _balanced(text: str) -> bool:
-    depth = 0
-    for brace in re.findall(r"(?<!\\)[{}]", text):
-        depth += 1 if brace == "{" else -1
-        if depth < 0:
-            return False
-    return depth == 0

@@ -115,7 +115,8 @@ NOT_COMMITTED = [
     r"\boxed{42} < x", r"\boxed{42}i", r"\boxed{42}\pi", r"\boxed{42} \text{ or } 43", r"either 41 or \boxed{42}",
     r"x=\pm \boxed{42}", r"\boxed{42}/5", r"\boxed{42} : 5", r"(\boxed{42}, 3)", r"\boxed{42} or \boxed{43}",
     r"First \boxed{43}. Wait, no. \boxed{42}", r"<think>\boxed{42}</think>\boxed{43}", r"<think>\boxed{42}",
-    r"\boxed{42", r"\boxed{4}\boxed{2}", r"\boxed{\text{not }42}", "The answer is 41 or 42.", "The answer could be 42.",
+    r"\boxed{42", r"\boxed{42} It is \boxed{",
+    r"\boxed{4}\boxed{2}", r"\boxed{\text{not }42}", "The answer is 41 or 42.", "The answer could be 42.",
     "Let x = 42.", "He said the answer is 42.", "The answer is 43.\nThe answer is 42.",
     "If n is even, the answer is 42.", "#### 41\n#### 42",
 ]  # fmt: skip

@@ -247,8 +247,10 @@ def complex_number(rng):
 
 
 def complex_product(rng):
-    a, b, c, d = rng.sample(range(2, 12), 4)
-    real, imaginary = a * c - b * d, a * d + b * c
+    real = imaginary = 0
+    while real in (0, imaginary):  # 60+60i is itself with its parts swapped, and 0+60i is not worked out either
+        a, b, c, d = rng.sample(range(2, 12), 4)
+        real, imaginary = a * c - b * d, a * d + b * c
     gold = f"{real}+{imaginary}i"
     right = [gold, f"{imaginary}i + ({real})", f"w = {gold}"]
     wrong = [f"({a}+{b}i)({c}+{d}i)", f"({a}+{b}i){c} + ({a}+{b}i){d}i", f"{real}-{imaginary}i", f"{imaginary}+{real}i"]
