@@ -1,6 +1,7 @@
 """Experiment: one YAML file with dotted overrides, checked in full before anything heavy is imported or loaded."""
 
 import dataclasses
+import importlib.util
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,7 @@ class Grpo:
     """Reinforcement learning against the task's rewards. `arguments` are fields of trl.GRPOConfig."""
 
     prompts_per_step: int | None = None  # groups of one optimizer step; 8 unless told
-    prompts: int | None = None  # distinct prompts to train on; as many as the steps take unless told
+    prompts: int | None = None  # distinct prompts to train on; as many as the steps take unless told, 1000 of epochs
     shared_prefix: bool = True  # compute each prompt once for all its answers; false: plain TRL
     dynamic_sampling: int = 0  # rounds of other prompts in place of groups that all earn the same (DAPO); 0: off
     drop_solved: int = 0  # visits without spread after which a prompt rests, for as many epochs; 0: never
@@ -121,6 +122,7 @@ class Experiment:
 
 SECTIONS = {"model": Model, "sft": Sft, "grpo": Grpo, "eval": Eval, "report": Report}
 STAGES = ("sft", "grpo")
+REPORTERS = ("clearml", "comet_ml", "mlflow", "swanlab", "tensorboard", "trackio", "wandb")  # packages of their name
 LOWEST = {  # what a number may be; those of TRL that are not here it checks itself
     "seed": 0,
     "eval.n": 1,
@@ -138,6 +140,7 @@ LOWEST = {  # what a number may be; those of TRL that are not here it checks its
     "grpo.max_steps": -1,
     "grpo.num_generations": 2,
     "grpo.max_completion_length": 1,
+    "grpo.temperature": 0.01,
     "grpo.dynamic_sampling": 0,
     "grpo.drop_solved": 0,
     "grpo.sync_gap": 0,
@@ -164,6 +167,7 @@ def load_experiment(config: str, overrides: typing.Sequence[str] = ()) -> Experi
     if problems:
         raise UserError("\n".join(f"{path.name}: {problem}" for problem in problems))
     _check_numbers(experiment)
+    _check_reporters(experiment)
     for stage in STAGES:
         if getattr(experiment, stage) is not None:
             experiment.plan(stage)
@@ -210,7 +214,10 @@ def _section(key: str, value, problems: list[str]):
             return None
         return kind(**checked)
     checked = _checked(key, value, library_fields(key) | own, problems)
-    arguments = trainer_defaults(key) | {name: v for name, v in checked.items() if name not in own}
+    defaults = trainer_defaults(key)
+    if "num_train_epochs" in checked and "max_steps" in defaults:
+        defaults["max_steps"] = -1  # or our own default would win, in silence
+    arguments = defaults | {name: v for name, v in checked.items() if name not in own}
     return kind(**{name: v for name, v in checked.items() if name in own}, arguments=arguments)
 
 
@@ -262,3 +269,14 @@ def _check_numbers(experiment: Experiment) -> None:
             raise UserError(f"{name} must be at least {lowest}, got {number}")
     if experiment.grpo and (share := experiment.grpo.unscorable_share) > 1:
         raise UserError(f"grpo.unscorable_share must be a share between 0 and 1, got {share}")
+    for stage in STAGES:
+        if (tree[stage] or {}).get("max_steps") == 0:
+            raise UserError(f"{stage}.max_steps must be at least 1, or -1 for what num_train_epochs gives, got 0")
+
+
+def _check_reporters(experiment: Experiment) -> None:
+    for stage in filter(None, (experiment.sft, experiment.grpo)):
+        named = stage.arguments["report_to"]
+        for name in [named] if isinstance(named, str) else named or []:
+            if name in REPORTERS and importlib.util.find_spec(name) is None:
+                raise UserError(f"report_to names {name}, which is not installed: `pip install {name}` or leave it out")

@@ -11,6 +11,7 @@ SFT = {
 
 GRPO = {
     "max_steps": (100, "a first look; the curve says whether to go on"),
+    "num_train_epochs": (3.0, "TRL's; set without max_steps it counts, else the steps do"),
     "num_generations": (8, "answers a prompt: fewer leave most groups of 0/1 rewards without spread"),
     "learning_rate": (1e-6, "TRL's; small models and LoRA take more"),
     "lr_scheduler_type": ("constant", "so that a longer run begins as a shorter one did"),

@@ -85,6 +85,9 @@ def test_lora_fields_are_those_of_the_real_class():
         ("model.mode=chatty", "model.mode must be 'chat' or 'completion'"),
         ("eval.n=3.5", "eval.n must be a valid integer"),
         ("eval.samples=4", "repeats one answer"),
+        ("grpo.max_steps=0", "grpo.max_steps must be at least 1, or -1 for what num_train_epochs gives, got 0"),
+        ("grpo.temperature=0", "grpo.temperature must be at least 0.01, got 0"),
+        ("sft.report_to=[none, swanlab]", "report_to names swanlab, which is not installed: `pip install swanlab`"),
         ("lora.rank=8", "unknown key lora.rank"),
         ("task=[]", "task must be a name"),
         ("sft.demonstrations=0", "sft.demonstrations must be at least 1"),
@@ -132,3 +135,9 @@ def test_an_unknown_experiment_names_a_bundled_one():
 
 def test_mixtures_are_shares(write):
     assert load_experiment(write(BASE), ["task={digits: 3, largest: 1}"]).task == {"digits": 0.75, "largest": 0.25}
+
+
+def test_epochs_count_where_no_steps_are_given(write):
+    text = "model: tiny\ntask: digits\ngrpo: {num_train_epochs: 2}\n"
+    assert load_experiment(write(text)).grpo.arguments["max_steps"] == -1
+    assert load_experiment(write(text), ["grpo.max_steps=7"]).grpo.arguments["max_steps"] == 7

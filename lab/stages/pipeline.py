@@ -115,7 +115,9 @@ def _stage(bench: Bench, stage: str, label: str) -> None:
             bench.checkpoint = _train(bench, stage, model, renderer)
             del model
             free_memory()
-        trained = time.monotonic() - started
+        # Of a stage that was resumed, the sessions before count, too.
+        trained = max([time.monotonic() - started, *(line["seconds"] for line in bench.run.metrics(stage))])
+        evaluating = time.monotonic()
         Pulse(bench.run).note("evaluating")
         model = load_model(bench.checkpoint, dtype=settings.dtype, **loading).to(_device())
         samples = evaluate(
@@ -125,10 +127,11 @@ def _stage(bench: Bench, stage: str, label: str) -> None:
         free_memory()
     result = numbers(samples, bench.before)
     result |= {
-        "label": label or describe(bench.experiment, stage, len(bench.data.sft)),
+        "label": label or describe(bench.experiment, stage, bench.data),
         "checkpoint": str(bench.checkpoint),
     }
-    result |= {"seconds": time.monotonic() - started, "train_seconds": trained if stage != "base" else 0.0}
+    seconds = trained + time.monotonic() - evaluating
+    result |= {"seconds": seconds, "train_seconds": trained if stage != "base" else 0.0}
     bench.before = samples
     if is_main():
         bench.run.write_samples(stage, samples)
@@ -151,13 +154,15 @@ def _train(bench: Bench, stage: str, model, renderer) -> Path:
     return grpo(bench.experiment, model, renderer, bench.tasks, rows, bench.scorer, *where)
 
 
-def describe(experiment: Experiment, stage: str, demonstrations: int) -> str:
-    """A stage in a few words, for the table; `demonstrations` is how many rows there really were."""
+def describe(experiment: Experiment, stage: str, data: Data) -> str:
+    """A stage in a few words, for the table."""
     if stage == "sft":
-        return f"{demonstrations} demonstrations"
+        return f"{len(data.sft)} demonstrations"
     if stage == "grpo":
-        plan = experiment.plan("grpo", processes=world_size())
-        return f"{experiment.grpo.arguments['max_steps']} steps × {plan.prompts} prompts × {plan.answers} answers"
+        plan, given = experiment.plan("grpo", processes=world_size()), experiment.grpo.arguments
+        if given["max_steps"] > 0:
+            return f"{given['max_steps']} steps × {plan.prompts} prompts × {plan.answers} answers"
+        return f"{given['num_train_epochs']:g} epochs × {len(data.grpo)} prompts × {plan.answers} answers"
     return Path(experiment.model.checkpoint).name
 
 
