@@ -20,9 +20,13 @@ _UNIT_FRACTION = re.compile(
 )
 _CURRENCIES = {"\\$": "dollar", "USD": "dollar", "\\euro": "euro", "\u20ac": "euro", "EUR": "euro"}
 _CURRENCIES |= {"\\pounds": "GBP", "\u00a3": "GBP", "GBP": "GBP", "\u20b9": "rupee", "\u00a5": "yen"}
+_SPELLED_CURRENCY = re.compile(  # \textdollar 5, \text{\$}5, \text{\$5}
+    r"\\(?:text|math)(dollar|euro|sterling)(?![A-Za-z])(?:\s*\{\})?|\\(?:text|mathrm)\s*\{\s*\\\$\s*([\d,.]*)\s*\}"
+)
+_SIGNS = {"dollar": "\\$", "euro": "\\euro ", "sterling": "\\pounds "}
 _CURRENCY = re.compile(
     r"([+-]?)\s*(?:(?:US\s*)?(\\\$|\\euro\b|\\pounds\b|[\u20ac\u00a3\u20b9\u00a5]|USD\b|EUR\b|GBP\b)"
-    r"|\\(?:text|mathrm)\s*\{\s*(USD|EUR|GBP)\s*\})[\s~]*"
+    r"|\\(?:text|mathrm)\s*\{\s*(USD|EUR|GBP)\s*\})(?:[\s~]|\\[,;:! ])*"
 )
 _PER = re.compile(r"(?<=\d)\s*/\s*\\(?:text|mathrm)\s*\{\s*")
 _SHARE_OF = re.compile(
@@ -49,7 +53,7 @@ def _read(text: str, attached: bool = False) -> Quantity:
     """The tree of a bare answer and its unit, which is also `attached` (18m). Raises Unreadable."""
     if (match := _NAMED.fullmatch(text)) and not DENIALS & set(match[1].lower().split()):
         text = match[2]  # \text{Area} = 42
-    text = _SAID.sub("", text)
+    text = _SPELLED_CURRENCY.sub(lambda sign: _SIGNS.get(sign[1]) or rf"\${sign[2]}", _SAID.sub("", text))
     if len(text) < 100 and (whole := compound(unboxed(text))):
         return number(whole[0]), read_unit([Token("text", whole[1])])
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2", text)

@@ -56,6 +56,7 @@ DERIVED |= {"W": {"kg": 1, "m": 2, "s": -3}, "Pa": {"kg": 1, "m": -1, "s": -2}}
 BASES = {base for base, _ in UNITS.values()}
 _COMPOUND = re.compile(r"(\d{1,9})\s*([A-Za-z]+)\s*(?:,|,?\s*and)?\s*(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]+)")
 COMPOUNDS = {"mph": "mile per hour", "kph": "km per hour", "kmh": "km per hour", "fps": "foot per second"}
+SIGNS = {"%": "percent", "$": "dollar"}  # behind a number
 POWERS = {"square": 2, "squared": 2, "sq": 2, "cu": 3, "cubic": 3, "cubed": 3}
 
 # Words that are no unit: beside them stands a value that is denied or hedged, bounded, or another one than it seems.
@@ -176,8 +177,8 @@ def _words(rest: list[Token]) -> list[str | int]:
         elif raising and value == "circ":
             words.append("degree")
             raising = False
-        elif token.kind == "op" and value == "%" and "percent" not in words:
-            words.append("percent")
+        elif token.kind == "op" and value in SIGNS and SIGNS[value] not in words:
+            words.append(SIGNS[value])
         elif token.kind == "op" and value == "/":
             words.append("/")
         elif token.kind == "command" and value in ("cdot", "times") and words:
