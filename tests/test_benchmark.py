@@ -142,6 +142,7 @@ def test_the_summary_has_lm_evals_numbers_to_the_last_digit(finished):
         (cells,) = summary["tasks"][label]["metrics"].values()
         for column, result in results.items():
             assert cells[column]["value"] == result["results"][name][key], (label, column)
+    assert [note for note in summary["notes"] if "--apply_chat_template" in note]
     assert results["after"]["versions"]["own_mine"] == 1 and results["after"]["config"]["limit"] == 60
     assert any(
         cell["value"] > 0 for cell in summary["tasks"]["lm-eval:own_mine"]["metrics"]["exact_match, first"].values()

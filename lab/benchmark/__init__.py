@@ -248,6 +248,8 @@ def _conclude(
     if backend in ("hf", "vllm") and _ours(entries):
         counted = "the tokens of their texts are counted, which misses some"
         notes.append(f"{backend} does not say which answers were cut at the token limit: {counted}")
+    if len(_ours(entries)) < len(entries) and any(column.model.mode == "chat" for column in columns):
+        notes.append("lm-eval's tasks, too, are prompted by the chat template, as by its own --apply_chat_template")
     summary = {
         "started": folder.name,
         "backend": backend,
