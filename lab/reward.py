@@ -123,7 +123,8 @@ class Reward:
 
     @property
     def _inner(self) -> "list[Reward]":
-        return [value for value in self.parameters.values() if isinstance(value, Reward)]
+        values = {name: p.default for name, p in self.recipe.parameters.items()} | dict(self.parameters)
+        return [value for value in values.values() if isinstance(value, Reward)]
 
     @property
     def range(self) -> tuple[float, float]:

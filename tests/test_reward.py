@@ -17,6 +17,11 @@ def odd(response, row, *, value=0.5):
     return value
 
 
+@reward(reads=["question"])
+def outer(response, row, *, inner=odd()):
+    return 1.0
+
+
 def plain(response, row):
     return 1.0
 
@@ -32,6 +37,11 @@ def test_a_plain_function_is_a_reward():
     copy = pickle.loads(pickle.dumps(as_reward(plain)))
     assert copy == as_reward(plain) and copy.score(Response("x"), {}) == 1.0
     assert copy.reads == ("answer",)
+
+
+def test_it_reads_what_the_rewards_among_its_parameters_read():
+    assert outer().reads == ("question", "answer", "unit")
+    assert outer(inner=numeric_answer()).reads == ("question", "answer")
 
 
 def test_a_lambda_is_refused_with_the_way_out():

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from lab.errors import UserError
+from lab.errors import ContractError
 from lab.evidence.probes.probe import Outcome, Probe, one_a_label
 from lab.evidence.probes.subject import THOUGHT, Case, Subject
 from lab.reward import Reward, Row, reward
@@ -228,7 +228,8 @@ def in_contract(subject: Subject) -> Outcome:
 def throughput(subject: Subject) -> Outcome:
     cases = ordinary(subject)
     subject.score(cases)
-    seconds = sorted(verdict.seconds for case in cases for verdict in subject.of(case).values()) or [0.0]
+    verdicts = [verdict for case in cases for verdict in subject.of(case).values()]
+    seconds = sorted(verdict.seconds for verdict in verdicts if verdict.seconds) or [0.0]  # 0 where remembered
     median, slow = statistics.median(seconds), seconds[int(0.99 * (len(seconds) - 1))]
     step = STEP * len(subject.task.rewards) * slow / subject.scorer.workers
     detail = f"p50 {median * 1e3:.2g} ms, p99 {slow * 1e3:.2g} ms: at most {step:.2g} s for a step of {STEP} responses"
@@ -246,7 +247,7 @@ def missing_field(subject: Subject) -> Outcome:
             try:
                 subject.scorer.verdicts([Job(inner, responses[0], {k: v for k, v in row.items() if k != wanted})])
                 return Outcome(False, f"reward {name} is called on a row without {wanted!r}")
-            except UserError:
+            except ContractError:
                 continue
         declared = {key: value for key, value in row.items() if key in inner.reads or key == "task"}
         jobs = [Job(inner, response, fields) for fields in (declared, row) for response in responses]
