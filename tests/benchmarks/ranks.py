@@ -52,11 +52,12 @@ def overhead(options) -> None:
     ratios, found = [], {"TRL": [], "lab": []}
     with scorer_for(experiment, tasks) as scorer, quiet_libraries():
         rows = draw(experiment, tasks, scorer, ["grpo"]).grpo
-        for _ in range(options.pairs):
-            pair = {
-                "TRL": plain_run(experiment, tasks, rows, renderer),
-                "lab": our_run(experiment, tasks, rows, renderer, scorer),
-            }
+        runs = {
+            "TRL": lambda: plain_run(experiment, tasks, rows, renderer),
+            "lab": lambda: our_run(experiment, tasks, rows, renderer, scorer),
+        }
+        for number in range(options.pairs):  # each comes first every other time
+            pair = {name: runs[name]() for name in (list(runs) if number % 2 else reversed(runs))}
             ratios.append(pair["lab"] / pair["TRL"])
             for name, seconds in pair.items():
                 found[name].append(seconds)
