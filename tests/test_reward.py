@@ -17,8 +17,11 @@ def odd(response, row, *, value=0.5):
     return value
 
 
+INNER = odd()
+
+
 @reward(reads=["question"])
-def outer(response, row, *, inner=odd()):
+def outer(response, row, *, inner=INNER):
     return 1.0
 
 
