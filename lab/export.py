@@ -8,6 +8,7 @@ from pathlib import Path
 from lab.config import load_experiment
 from lab.errors import UserError
 from lab.kept import is_complete
+from lab.locate import resolve
 from lab.runs import Run, newest_checkpoint
 
 BESIDE_WEIGHTS = ("config.json", "generation_config.json", "chat_template.jinja", "*.safetensors", "*.index.json")
@@ -37,6 +38,7 @@ def export(path: str | Path, to: str | Path, checkpoint: str = "", push: str = "
             elif any(source.glob("global_step*")):
                 _gather_shards(run, source, half)
             else:
+                resolve(source)  # refuses weights that are cut short
                 _copy(source, half, BESIDE_WEIGHTS)
         _copy(source, half, TOKENIZER)
         _copy(source, half, ("chat_template.jinja",))

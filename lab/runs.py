@@ -80,7 +80,7 @@ class Run:
 
     @property
     def summary(self) -> dict:
-        return json.loads((self.path / "summary.json").read_text())
+        return self._read("summary.json")
 
     def record_stage(self, stage: str, **numbers) -> None:
         """Adds to a stage's entry in summary.json."""
@@ -90,7 +90,16 @@ class Run:
 
     @property
     def provenance(self) -> dict:
-        return json.loads((self.path / "provenance.json").read_text())
+        return self._read("provenance.json")
+
+    def _read(self, name: str) -> dict:
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError) as error:
+            raise UserError(
+                f"{self.path / name} is missing or damaged ({error}): put it back from a copy; the run's checkpoints, "
+                "in its folders sft and grpo, load without it"
+            ) from error
 
     def add_provenance(self, **facts) -> None:
         self.write("provenance.json", json.dumps(self.provenance | facts, indent=2))

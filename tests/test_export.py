@@ -101,3 +101,12 @@ def test_a_half_saved_checkpoint_and_a_folder_that_is_a_file_are_refused(run, tm
     for target, said in {"file": "is a file: give a new folder", "file/model": "cannot be made"}.items():
         with pytest.raises(UserError, match=said):
             export(run, tmp_path / target)
+
+
+def test_weights_that_are_cut_short_are_not_exported(run, tmp_path):
+    broken = shutil.copytree(run, tmp_path / "run")
+    with (broken / "sft" / "model.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(UserError, match="truncated"):
+        export(broken, tmp_path / "model")
+    assert not (tmp_path / "model").exists()

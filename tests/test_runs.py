@@ -54,6 +54,18 @@ def test_a_folder_that_is_no_run(tmp_path):
         Run.open(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["summary", "provenance"])
+def test_a_damaged_run_names_its_file(experiment, name):
+    run = Run.create(experiment, {})
+    file = run.path / f"{name}.json"
+    file.write_text("{")
+    with pytest.raises(UserError, match=f"{name}.json is missing or damaged"):
+        getattr(run, name)
+    file.unlink()
+    with pytest.raises(UserError, match=f"{name}.json is missing or damaged"):
+        getattr(run, name)
+
+
 def test_the_checkpoint_hash_follows_the_weights(tiny, tmp_path):
     copy = shutil.copytree(tiny, tmp_path / "copy")
     assert checkpoint_hash(copy) == checkpoint_hash(tiny)

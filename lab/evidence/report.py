@@ -7,6 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from lab.errors import UserError
 from lab.evidence import charts, samples
 from lab.evidence.markup import Markup, element
 from lab.evidence.style import STYLE
@@ -314,8 +315,11 @@ def duration(seconds: float) -> str:
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file; empty where there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """The object in a JSON file; empty where there is no such file. UserError where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): put it back from a copy, or move it away") from error
 
 
 def read_lines(path: Path) -> Iterator[dict]:
