@@ -45,6 +45,11 @@ class Entry:
         return sum(counts if limit is None else (min(count, limit) for count in counts))
 
 
+def ours(entries: Sequence[Entry]) -> list[Any]:
+    """Those of our own, as the LabTasks that they are."""
+    return [entry.tasks[0] for entry in entries if entry.ours]
+
+
 def find(specs: Sequence[str]) -> list[Name]:
     """Each name where it is known: ours first, then lm-eval's. Raises UserError with the nearest of both for others."""
     found = []

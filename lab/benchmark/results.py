@@ -1,0 +1,109 @@
+"""What a benchmark leaves: the samples, summary.json, and the text of the table with what to mind about it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lab.benchmark import numbers
+from lab.benchmark.columns import Column
+from lab.benchmark.tasks import Entry, ours
+from lab.runs import package_versions
+
+
+def write_samples(folder: Path, column: str, entries: Sequence[Entry], samples: Mapping) -> None:
+    """samples-<column>-<task>.jsonl: each row as lm-eval logs it, and for our tasks a verdict an answer."""
+    from lm_eval.utils import handle_non_serializable
+
+    for entry in entries:
+        for task in entry.tasks:
+            logged = samples[task.task_name]
+            if entry.ours:
+                for sample in logged:
+                    sample["verdicts"] = task.verdicts[sample["doc_id"]]
+            name = re.sub(r"[^\w.-]", "_", task.task_name)
+            file = folder / f"samples-{column}-{name}.jsonl"
+            # half of a surrogate pair, which a server may send, becomes JSON's own escape of it
+            with file.open("w", encoding="utf-8", errors="backslashreplace") as lines:
+                for sample in logged:
+                    lines.write(json.dumps(sample, default=handle_non_serializable, ensure_ascii=False) + "\n")
+
+
+def conclude(
+    folder: Path,
+    columns: Sequence[Column],
+    entries: Sequence[Entry],
+    results: Mapping[str, dict],
+    backend: str,
+    limit: int | None,
+    notes: list[str],
+) -> str:
+    """Writes summary.json and returns what is printed: the table, the stock scorers' verdicts, the notes."""
+    reference = columns[0].name
+    found = numbers.lines(entries, results, reference)
+    notes += [note for column in columns for note in _doubts(column, entries, results[column.name]["samples"])]
+    notes += [f"{line.entry.label}: {line.metric}, see the samples in {folder}" for line in found if not line.cells]
+    if backend in ("hf", "vllm") and ours(entries):
+        counted = "the tokens of their texts are counted, which misses some"
+        notes.append(f"{backend} does not say which answers were cut at the token limit: {counted}")
+    if len(ours(entries)) < len(entries) and any(column.model.mode == "chat" for column in columns):
+        notes.append("lm-eval's tasks, too, are prompted by the chat template, as by its own --apply_chat_template")
+    summary = {
+        "started": folder.name,
+        "backend": backend,
+        "limit": limit,
+        "reference": reference,
+        "columns": {
+            c.name: {
+                "checkpoint": c.model.checkpoint,
+                "mode": c.model.mode,
+                "seconds": float(results[c.name]["total_evaluation_time_seconds"]),
+            }
+            for c in columns
+        },
+        "tasks": numbers.as_json(found),
+        "notes": notes,
+        "versions": package_versions(),
+    }
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    shown = [numbers.table(found, [column.name for column in columns], reference)]
+    shown += _stock_verdicts(entries, {name: result["samples"] for name, result in results.items()})
+    shown += ["\n".join(f"note: {note}" for note in notes)] if notes else []
+    return "\n\n".join(shown)
+
+
+def _stock_verdicts(entries: Sequence[Entry], samples: Mapping[str, Mapping]) -> Iterator[str]:
+    """What lm-eval's own scorers say of the same answers, where it has some; samples: column → task → its rows."""
+    from lab.evidence.stock import STOCK, compare
+
+    for task in ours(entries):
+        if task.settings["lab_task"] not in STOCK:  # by its name: not a file that is called alike
+            continue
+        for column, logged in samples.items():
+            answers = _answers(task, logged)
+            if any(answer["right"] is not None for answer in answers):
+                yield f"{column}: {compare(answers)}" if len(samples) > 1 else str(compare(answers))
+
+
+def _doubts(column: Column, entries: Sequence[Entry], samples: Mapping[str, list]) -> Iterator[str]:
+    """What a reader has to know before believing a column's numbers on our tasks; one sentence each."""
+    from lab.evidence.report import TOO_MANY_TRUNCATED
+
+    for task in ours(entries):
+        name, answers = task.lab_task.name, _answers(task, samples)
+        cut = sum(not answer["finished"] for answer in answers)
+        if cut > TOO_MANY_TRUNCATED * len(answers):
+            shares = f"{cut} of {len(answers)} answers to {name}"
+            limit = task.config.generation_kwargs["max_gen_toks"]
+            yield f"{column.name}: {shares} were cut at its {limit} tokens, and a cut one is wrong"
+        if unscorable := sum(answer["right"] is None for answer in answers):
+            yield f"{column.name}: {unscorable} answers to {name} could not be scored and are left out"
+
+
+def _answers(task, samples: Mapping[str, list]) -> list[dict]:
+    """Every answer to one of our tasks with its row and our verdict."""
+    return [
+        {**verdict, "index": sample["doc_id"], "row": task.rows[sample["doc_id"]]}
+        for sample in samples[task.task_name]
+        for verdict in sample["verdicts"]
+    ]
