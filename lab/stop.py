@@ -44,4 +44,5 @@ def stop_on_sigterm() -> Iterator[Stop]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) == stop.handle:  # else somebody wants it ignored to the end
+                signal.signal(number, handler)
