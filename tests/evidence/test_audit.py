@@ -18,6 +18,7 @@ from lab.scoring import Scorer
 
 GOLDS = ["42", "1234", "-17", "3.25", "108", "7", "95", "0.5", "2001", "64", "-3", "881"]
 ROWS = [{"question": f"What is {3 * i} + {i}, or so?", "answer": gold} for i, gold in enumerate(GOLDS, start=20)]
+WORDS = [{"question": f"What is {word[0]}?", "answer": word} for word in ("hydrogen peroxide", "a small blue car")]
 PLANTED = [value for value in vars(bad_rewards).values() if isinstance(value, Recipe)]
 
 
@@ -36,7 +37,8 @@ def test_the_probes_are_26_and_those_that_must_hold_are_named():
 def test_a_planted_hole_trips_its_probe(recipe):
     number = int(recipe.__name__.rpartition("_")[2])
     region = "<answer>" if number == 10 else "everything"
-    report = audit(task_of(recipe(), ROWS, region), rows=ROWS, probes=[number])
+    rows = WORDS if recipe is bad_rewards.similar_7 else ROWS
+    report = audit(task_of(recipe(), rows, region), rows=rows, probes=[number])
     assert holes(report) == {number: "FAIL" if number in MUST_HOLD else "warn"}
     assert [finding.number for finding in report.failed] == ([number] if number in MUST_HOLD else [])
 

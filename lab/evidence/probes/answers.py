@@ -9,6 +9,7 @@ from lab.evidence.probes.subject import Case, Subject, written
 from lab.response import in_region
 
 _LAST_NUMBER = re.compile(r"(?<!\d)\d{1,9}(?=\D*$)", re.ASCII)
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")  # no command of LaTeX, no variable
 _SUM = re.compile(r"-?\d+(?:\.\d+)?(?:\s*[-+*/×÷^]\s*-?\d+(?:\.\d+)?)+")
 
 
@@ -143,6 +144,10 @@ def _near_texts(subject: Subject, index: int) -> Iterator[Case]:
     changed = _LAST_NUMBER.sub(lambda found: str(int(found[0]) + 1), gold)
     if changed != gold:
         yield subject.answer("a number changed", index, changed)
+    if word := _WORD.search(gold):
+        middle = (word.start() + word.end()) // 2
+        letter = "x" if gold[middle] in "qQ" else "q"
+        yield subject.answer("a letter changed", index, gold[:middle] + letter + gold[middle + 1 :])
     if len(gold) > 3:
         yield subject.answer("a piece of the gold", index, gold[: len(gold) // 2])
         yield subject.answer("the gold inside a word", index, f"un{gold}ly")

@@ -34,10 +34,9 @@ def taken_back(subject: Subject, index: int) -> Iterator[Case]:
     """Right in the thinking, wrong or nothing at the end."""
     right, wrong = subject.gold_case(index).response.text, subject.wrong_case(index).response.text
     final = wrong.rpartition("</think>")[2]
-    yield Case(
-        "right in the thought, wrong after", index, subject.response(f"<think>\nIt is {right}\n</think>\n{final}")
-    )
-    yield Case("right in the thought, nothing after", index, subject.response(f"<think>\nIt is {right}\n</think>\n"))
+    thought = f"<think>\n{subject.golds[index]}\nIt is {right}\n</think>\n"
+    yield Case("right in the thought, wrong after", index, subject.response(f"{thought}{final}"))
+    yield Case("right in the thought, nothing after", index, subject.response(thought))
     yield Case("a thought never closed", index, subject.response(f"<think>\nIt is {right.rpartition('</think>')[2]}"))
     open_thought = right.rpartition("</think>")[2]
     yield Case("a prefilled thought never closed", index, subject.response(open_thought, prefilled="<think>\n"))
