@@ -78,7 +78,7 @@ def audit(
     """Runs the probes on `rows` rows of the task (or on the rows given) and reports what they found.
 
     probes   their numbers; all of them unless told
-    quick    only those that must hold, on fewer rows: seconds, before a training run (a judge: about 150 calls)
+    quick    only those that must hold, on fewer rows: seconds, before a training run (a judge: about 200 calls)
     scorer   one to use, with its workers; a new one unless told. Its counts start anew afterwards
     totals   what a model's answers earned, one group a row, for the probe of signal (see `totals_of`)
     """
@@ -119,11 +119,13 @@ def _found(probe: Probe, subject: Subject) -> Finding:
     return probe.run(subject)
 
 
-def task_of(tested: Reward, rows: Sequence[Row], region: str = "everything", gold: str = "answer") -> Task:
+def task_of(tested: Reward, rows: Sequence[Row], region: str = "everything") -> Task:
     """A task that is nothing but `tested` and `rows`, to audit a reward by itself; the prompt is the row's question."""
 
     def prompt(row: Row) -> list[dict]:
-        shown = row.get("question") or row.get("prompt") or ", ".join(f"{k}: {v}" for k, v in row.items() if k != gold)
+        shown = (
+            row.get("question") or row.get("prompt") or ", ".join(f"{k}: {v}" for k, v in row.items() if k != "answer")
+        )
         return [{"role": "user", "content": str(shown)}]
 
     return Task(
@@ -131,7 +133,6 @@ def task_of(tested: Reward, rows: Sequence[Row], region: str = "everything", gol
         prompt=prompt,
         rewards={f"{tested.recipe!r}": tested},
         answer=region,
-        gold=gold,
         splits="given",
         has=("train",),
         name=f"{tested.recipe!r}",
