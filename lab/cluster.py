@@ -1,5 +1,6 @@
 """Many machines: the command for each, or one sbatch file that queues itself again when it was stopped, and resumes."""
 
+import re
 import shlex
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -15,6 +16,7 @@ from lab.plan import BatchPlan
 from lab.vllm import check_settings
 
 PORT = 29500
+OURS = re.compile(r"[\w.=]*\$(SLURM_PROCID|HEAD|RUN|VLLM|OUTPUT)")  # an argument that the batch file's shell fills in
 RETRIES = 3  # of a Slurm job that crashed: what a lost machine needs, and a bug does not deserve more
 
 
@@ -108,7 +110,7 @@ class Job:
             options = {"num_machines": self.trainers, "machine_rank": rank, "main_process_ip": host}
             options["rdzv_backend"] = "lab" if entry_points(group="torchrun.handlers", name="lab") else "c10d"
         parts = command(self.preset, arguments, self.processes, PORT if options else 0, **options)
-        return " ".join(f'"{part}"' if "$" in part else shlex.quote(part) for part in parts)
+        return " ".join(f'"{part}"' if OURS.fullmatch(part) else shlex.quote(part) for part in parts)
 
     def _serve(self) -> str:
         """The command that serves the model to TRL's trainer from a machine of its own."""

@@ -181,6 +181,7 @@ def wait_for(something) -> None:
 
 def test_the_batch_file_starts_queues_again_and_resumes(cluster, tmp_path, lab):
     settings = ["grpo.use_vllm=true", "grpo.vllm_mode=server", "output=runs", "--nodes", "2", "--gpus", "4"]
+    settings.append('model.chat_template_kwargs.name=it"s $5')  # what a shell would read stays the user's text
     start = cluster(*settings, python=PYTHON, env="#!/bin/bash\n")
     assert lab("launch", "smoke", "--slurm", cwd=tmp_path).returncode == 2  # it would be overwritten
     log, queued = tmp_path / "launcher.log", tmp_path / "scontrol.log"
@@ -192,7 +193,7 @@ def test_the_batch_file_starts_queues_again_and_resumes(cluster, tmp_path, lab):
         assert f"-m lab {wanted}" in log.read_text().splitlines()[begun], said
         assert queued.read_text().splitlines() == ["requeue 7"] * (begun + 1)
     first = log.read_text().splitlines()[0]
-    assert "grpo.vllm_server_host=n0" in first and first.endswith("output=runs/slurm-7")
+    assert first.endswith('name=it"s $5 grpo.vllm_server_host=n0 output=runs/slurm-7')
 
 
 def test_the_batch_file_tries_a_crash_again_a_few_times_and_a_mistake_never(cluster, tmp_path):
