@@ -123,10 +123,8 @@ def task_of(tested: Reward, rows: Sequence[Row], region: str = "everything") -> 
     """A task that is nothing but `tested` and `rows`, to audit a reward by itself; the prompt is the row's question."""
 
     def prompt(row: Row) -> list[dict]:
-        shown = (
-            row.get("question") or row.get("prompt") or ", ".join(f"{k}: {v}" for k, v in row.items() if k != "answer")
-        )
-        return [{"role": "user", "content": str(shown)}]
+        others = ", ".join(f"{key}: {value}" for key, value in row.items() if key != "answer")
+        return [{"role": "user", "content": str(row.get("question") or row.get("prompt") or others)}]
 
     return Task(
         rows=lambda split, rng: iter(rows),
