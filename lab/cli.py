@@ -149,6 +149,8 @@ def audit(
 
     if (name is None) == (not reward):
         raise UserError("lab audit takes a task, or --reward NAME: give one of the two")
+    if (data and not reward) or (answer != "everything" and not data):
+        raise UserError("--data goes with --reward, and --answer with --data: a task has rows and an answer region")
     task = task_for(load_reward(reward), data or None, answer) if reward else load_task(name)
     found = audit(task, rows=rows, quick=quick, totals=totals_of(model, task) if model else ())
     print(found.json() if json else found.table())

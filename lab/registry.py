@@ -70,6 +70,8 @@ def load_file(path: str | Path) -> ModuleType:
         return sys.modules[name]
     if not path.is_file():
         raise UserError(f"there is no file {path}: give the path of a Python file, or a name (see `lab tasks`)")
+    if path.suffix != ".py":
+        raise UserError(f"{path} is no Python file: give one that ends in .py, or a name (see `lab tasks`)")
     spec = importlib.util.spec_from_file_location(name, path)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent))  # a file may import its neighbours

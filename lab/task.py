@@ -5,13 +5,15 @@ import json
 import math
 import random
 import re
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from numbers import Real
 from typing import NamedTuple
 
-from lab.errors import ContractError, nearest
+from lab.errors import ContractError, UserError, nearest
 from lab.response import Response, check_region, in_region
 from lab.reward import Reward, Row, Score, as_reward, gold_texts
 
@@ -100,7 +102,8 @@ class Task:
         if isinstance(self.prompt, str):
             body = [{"role": "user", "content": self._filled(self.prompt, row)}]
         else:
-            body = self.prompt(row)
+            with self._blamed("prompt(row)"):
+                body = self.prompt(row)
             if not (isinstance(body, list) and body and all(isinstance(m, dict) and "role" in m for m in body)):
                 raise ContractError(
                     f"task {self.name}: prompt(row) returned {body!r:.60}, allowed is a list of messages: "
@@ -127,7 +130,8 @@ class Task:
         if self.demonstrate is None:
             shown = in_region(str(row[self.gold]), self.answer)
         else:
-            shown = self.demonstrate(row)
+            with self._blamed("demonstrate(row)"):
+                shown = self.demonstrate(row)
         return [{"role": "assistant", "content": shown}] if isinstance(shown, str) else shown
 
     def has_gold(self, row: Row) -> bool:
@@ -178,7 +182,7 @@ class Task:
             raise ContractError(f"task {self.name} has no {split} split, only {', '.join(self.has)}: it is a benchmark")
         seen = self._held_out_prompts() if self.splits == "given" and split == TRAIN else set()
         fruitless = 0
-        for row in self.rows(split, random.Random(f"{self.name}/{split}/{seed}")):
+        for row in self._source(split, seed):
             key = self.key(row)
             if key in seen or (self.splits == "hash" and split_of(key) != split):
                 fruitless += 1
@@ -188,6 +192,24 @@ class Task:
             fruitless = 0
             seen.add(key)
             yield {**row, "task": self.name}
+
+    def _source(self, split: str, seed: int) -> Iterator[Row]:
+        with self._blamed(f"rows({split!r}, rng)"):
+            yield from self.rows(split, random.Random(f"{self.name}/{split}/{seed}"))
+
+    @contextmanager
+    def _blamed(self, call: str) -> Iterator[None]:
+        """What a function of the task's author raises becomes one sentence with its line."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            at = next((frame for frame in reversed(frames) if frame.filename == self.source), frames[-1])
+            raise ContractError(
+                f"task {self.name}: {call} fails at {at.filename}:{at.lineno} ({type(error).__name__}: {error})"
+            ) from error
 
     def sample(self, split: str, count: int, seed: int = 0) -> list[Row]:
         """Up to `count` distinct rows of `split`; raises ContractError where there is none."""
@@ -208,7 +230,7 @@ class Task:
 
     def _held_out_prompts(self) -> set[str]:
         held_out = [split for split in self.has if split != TRAIN]
-        sources = [self.rows(split, random.Random(f"{self.name}/{split}/0")) for split in held_out]
+        sources = [self._source(split, 0) for split in held_out]
         rows = [row for source in sources for row in islice(source, MOST_HELD_OUT)]
         if len(rows) >= MOST_HELD_OUT:
             raise ContractError(

@@ -81,6 +81,13 @@ def test_no_rows(refused, task_file):
     assert "task mine has no rows in its train split" in said
 
 
+def test_a_task_whose_own_code_fails(refused, task_file):
+    said = refused(task_file(("    while True:", "    raise OSError('the data are away')\n    while True:")))
+    assert "rows('train', rng) fails at" in said and "mine.py:6 (OSError: the data are away)" in said
+    said = refused(task_file(('prompt="{question}"', "prompt=lambda row: row['qestion']")))
+    assert "prompt(row) fails at" in said and "mine.py:10 (KeyError: 'qestion')" in said
+
+
 def test_wrong_golds(refused, task_file):
     said = refused(task_file(('"answer": str(n)', '"answer": str(n) + " apples"')))
     assert "golds do not verify" in said and "apples" in said

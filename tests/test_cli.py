@@ -117,6 +117,11 @@ def test_play_with_one_seed_asks_the_same(lab):
     assert len(asked) == 1 and "user: " in asked.pop()
 
 
+def test_audit_refuses_options_that_would_do_nothing(lab):
+    done = lab("audit", "digits", "--answer", "boxed")
+    assert done.returncode == 2 and "--answer with --data" in done.stderr
+
+
 def test_score_refuses_what_holds_no_answer(lab, tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     done = lab("score", tmp_path / "empty.jsonl", "--reward", "numeric")
