@@ -143,6 +143,9 @@ def test_sigterm_saves_and_exits_0_and_half_written_checkpoints_are_passed_over(
         file.truncate(1000)
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "grpo", "step": 7, "lo')
+    summary = json.loads((run / "summary.json").read_text())  # as if the run had been moved, and not copied
+    summary["stages"]["sft"]["checkpoint"] = str(tmp_path / "elsewhere" / "sft")
+    (run / "summary.json").write_text(json.dumps(summary))
     trained_once = (run / "sft" / "model.safetensors").stat().st_mtime_ns
     resumed = lab("resume", run)
     assert resumed.returncode == 0, resumed.stderr
