@@ -162,6 +162,7 @@ def score(
     path: Annotated[str, typer.Argument(help="A JSONL file of answers ('-' reads standard input), or a run folder.")],
     reward: Annotated[str, typer.Option(help="A module of rewards/, module:function, or a file.")],
     answer: Annotated[str, typer.Option(help="Where the answer stands: everything, boxed, '<answer>', …")] = "",
+    json: Annotated[bool, typer.Option(help="Of a run, too, a JSON line an answer, with its advantages.")] = False,
 ) -> None:
     """Score saved answers anew; for a run, also what its group advantages would have been."""
     from pathlib import Path
@@ -172,7 +173,8 @@ def score(
 
     chosen = load_reward(reward)
     if Path(path).is_dir():
-        print(table(rescore_run(path, chosen, region=answer or None)))
+        changes = rescore_run(path, chosen, sys.stdout if json else None, region=answer or None)
+        print(table(changes), file=sys.stderr if json else sys.stdout)
         return
     if path != "-" and not Path(path).is_file():
         raise UserError(f"there is no file {path!r}: give a JSONL file of answers, '-', or a run folder")

@@ -195,6 +195,14 @@ def test_another_reward_would_have_taught_something_else(run, mine):
     assert shown[0].startswith("source") and len(shown) == len(changes) + 1
 
 
+def test_the_command_shows_a_table_or_every_answer(run, lab):
+    shown = lab("score", run, "--reward", "numeric").stdout
+    done = lab("score", run, "--reward", "numeric", "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert shown == done.stderr and shown.startswith("source")
+    assert sum("advantage" in line and "advantage_was" in line for line in lines) == 64
+
+
 def test_a_constant_reward_would_have_taught_nothing(run, mine):
     out = io.StringIO()
     rescore_run(run, load_reward(f"{mine}:half"), out)
