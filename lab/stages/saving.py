@@ -30,8 +30,9 @@ def save_checkpoint(trainer, tokenizer, folder: Path) -> Path:
         with full_disk_told(folder):
             plain.save_pretrained(half, state_dict=weights)
             tokenizer.save_pretrained(half)
-            for file in sorted(half.iterdir(), key=lambda file: file.name == "config.json"):
+            for file in filter(Path.is_file, half.rglob("*")):
                 flush(file)
+            for file in sorted(half.iterdir(), key=lambda file: file.name == "config.json"):
                 os.replace(file, folder / file.name)
             half.rmdir()
     trainer.accelerator.wait_for_everyone()
