@@ -11,8 +11,8 @@ from lab.kept import is_complete
 from lab.locate import resolve
 from lab.runs import Run, newest_checkpoint
 
-BESIDE_WEIGHTS = ("config.json", "generation_config.json", "chat_template.jinja", "*.safetensors", "*.index.json")
-TOKENIZER = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "added_tokens.json")
+BESIDE_WEIGHTS = ("config.json", "generation_config.json", "*.safetensors", "*.index.json")
+TOKENIZER = ("*token*", "chat_template.jinja", "vocab*", "merges.txt")
 
 
 def export(path: str | Path, to: str | Path, checkpoint: str = "", push: str = "") -> Path:
@@ -41,7 +41,6 @@ def export(path: str | Path, to: str | Path, checkpoint: str = "", push: str = "
                 resolve(source)  # refuses weights that are cut short
                 _copy(source, half, BESIDE_WEIGHTS)
         _copy(source, half, TOKENIZER)
-        _copy(source, half, ("chat_template.jinja",))
         for name in ("config.yaml", "provenance.json"):
             shutil.copy(run.path / name, half / f"lab_{name}")
         (half / "README.md").write_text(card(run, source), encoding="utf-8")
