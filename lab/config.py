@@ -247,17 +247,22 @@ def _checked(section: str, value, known: dict[str, typing.Any], problems: list[s
 
 def _mixture(value, problems: list[str]) -> dict[str, float]:
     if isinstance(value, str):
-        return {value: 1.0}
+        return {_placed(value): 1.0}
     if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
-        return dict.fromkeys(value, 1.0 / len(value))
+        return dict.fromkeys(map(_placed, value), 1.0 / len(value))
     if isinstance(value, dict) and value:
         shares = [share for share in value.values() if isinstance(share, int | float) and share > 0]
         if len(shares) == len(value):
-            return {str(name): share / sum(shares) for name, share in value.items()}
+            return {_placed(str(name)): share / sum(shares) for name, share in value.items()}
     problems.append(
         f"task must be a name, a path, a list of them, or name: share with shares above 0, got {value!r:.80}"
     )
     return {}
+
+
+def _placed(task: str) -> str:
+    """A task's name as it is, its file by the absolute path: a run is resumed and looked at from any folder."""
+    return str(Path(task).expanduser().absolute()) if task.endswith(".py") or "/" in task else task
 
 
 def _check_numbers(experiment: Experiment) -> None:

@@ -141,3 +141,9 @@ def test_epochs_count_where_no_steps_are_given(write):
     text = "model: tiny\ntask: digits\ngrpo: {num_train_epochs: 2}\n"
     assert load_experiment(write(text)).grpo.arguments["max_steps"] == -1
     assert load_experiment(write(text), ["grpo.max_steps=7"]).grpo.arguments["max_steps"] == 7
+
+
+def test_a_task_file_is_known_by_its_absolute_path(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for task in ("sums.py", "[./sums.py]", "{sums.py: 2}"):
+        assert list(load_experiment(write(BASE), [f"task={task}"]).task) == [str(tmp_path / "sums.py")]
