@@ -207,7 +207,7 @@ def _table(summary) -> Markup:
         rows.append(_table_row(element("th", name, element("small", stage.get("label", "")), scope="row"), stage))
         for task, part in stage.get("tasks", {}).items():
             rows.append(_table_row(element("th", element("small", task), scope="row", class_="part"), part))
-    note = "Each change is from the stage above it, on the same rows."
+    note = "Each change is in percentage points, from the stage above it, on the same rows."
     grid = element("table", element("thead", head), element("tbody", rows))
     return element(
         "section",
@@ -242,7 +242,8 @@ def _curves(metrics: list[dict]) -> list[Markup]:
     for stage in dict.fromkeys(line.get("stage") for line in metrics):
         by_step = {line["step"]: line for line in metrics if line.get("stage") == stage and "step" in line}
         lines = [by_step[step] for step in sorted(by_step)]  # a resumed run may have written a step twice
-        title = element("h2", f"{str(stage).upper()} ", element("small", f"{len(lines)} steps logged", class_="quiet"))
+        about = f"{len(lines)} steps logged; bold is their running mean"
+        title = element("h2", f"{str(stage).upper()} ", element("small", about, class_="quiet"))
         sections.append(element("section", title, *_stage_curves(lines)))
     return sections
 

@@ -27,6 +27,7 @@ def section(by_stage: Mapping[str, Sequence[dict]], count: int = SHOWN) -> Marku
     fates = [fate(row[0], row[-1]) for row in rows]
     shown = [(fates[i], _row(rows[i], list(stages), fates[i])) for i in chosen(fates, count)]
     counts = {name: fates.count(name) for name in FATES}
+    seen = {name: sum(each == name for each, _ in shown) for name in FATES}
     radios = [
         element("input", type="radio", name="fate", id=f"show-{name}", class_=f"show-{name}", checked=checked)
         for name, checked in [("all", "checked"), *((name, None) for name in FATES)]
@@ -34,7 +35,11 @@ def section(by_stage: Mapping[str, Sequence[dict]], count: int = SHOWN) -> Marku
     labels = [element("label", f"all {len(shown)} shown", for_="show-all")]
     labels += [
         element(
-            "label", element("i", class_=name), f"{text} ", element("small", f"{counts[name]}"), for_=f"show-{name}"
+            "label",
+            element("i", class_=name),
+            f"{text} ",
+            element("small", f"{seen[name]} of {counts[name]}"),
+            for_=f"show-{name}",
         )
         for name, (text, _) in FATES.items()
         if counts[name]
