@@ -91,25 +91,23 @@ class Atoms:
 
     def named(self, name: str) -> Node:
         if self.skip("_"):
-            index = [self.take()]
-            if index[0].value == "{":
-                while not self.sees("}"):
-                    index.append(self.take())
-                self.take()
-            name += "_" + "".join(str(token.raw or token.value) for token in index if token.value != "{")
+            name += f"_{self.script()}"
         return _symbol(name)
+
+    def script(self) -> str:
+        """What stands in a subscript or superscript, as it is written."""
+        found = [self.take()]
+        if found[0].value == "{":
+            while not self.sees("}"):
+                found.append(self.take())
+            self.take()
+        return "".join(str(token.raw or token.value) for token in found if token.value != "{")
 
     def field(self, name: str) -> Node:
         r"""A field or its part: \mathbb{R}, \mathbb{R}^+, \mathbb{R}_{\ge 0}."""
         if not self.sees("_", "^"):
             return Node("field", data=name)
-        raised, part = self.take().value == "^", []
-        part.append(self.take())
-        if part[0].value == "{":
-            while not self.sees("}"):
-                part.append(self.take())
-            self.take()
-        written = "".join(str(token.raw or token.value) for token in part if token.value != "{")
+        raised, written = self.take().value == "^", self.script()
         if name == "R" and (half := HALVES.get(written)):
             return half
         if raised and written.isdigit():
@@ -192,11 +190,7 @@ class Atoms:
             base = self.argument(whole=self.peek(1).kind != "end of text")
         if self.skip("^"):
             exponent = self.argument(sign=True, whole=True)
-        if name in ("max", "min", "gcd", "lcm"):
-            arguments = self.atom()
-            node = Node("call", arguments.parts if arguments.kind in ("tuple", "set") else (arguments,), name)
-        else:
-            node = self.function(name, base, inverse=exponent in (number(-1), Node("neg", (number(1),))))
+        node = self.function(name, base, inverse=exponent in (number(-1), Node("neg", (number(1),))))
         if exponent is None or node.data.startswith("arc") and not name.startswith("arc"):
             return node
         return Node("pow", (node, exponent))

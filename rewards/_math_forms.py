@@ -3,7 +3,7 @@
 from fractions import Fraction
 from itertools import combinations
 
-from rewards._math_tree import Node, number
+from rewards._math_tree import Node, is_whole, number
 from rewards._math_values import exact, quick, symbols
 
 MAX_TERMS = 200
@@ -34,12 +34,8 @@ def is_literal(node: Node) -> bool:
         node = node.parts[0]
     if node.kind == "div" and node.data is None:
         top, bottom = node.parts
-        return _whole(top.parts[0] if top.kind == "neg" else top) and _whole(bottom)
+        return is_whole(top.parts[0] if top.kind == "neg" else top) and is_whole(bottom)
     return node.kind == "num"
-
-
-def _whole(node: Node) -> bool:
-    return node.kind == "num" and node.data.denominator == 1
 
 
 def _marks(node: Node) -> set[str]:
@@ -64,7 +60,7 @@ def _marks(node: Node) -> set[str]:
         whole = exact(node)
         if node.parts[0] == number(1) and node.parts[1].kind == "pow":
             return set()  # 1/10^6 is 10^{-6}
-        plain = all(_whole(part.parts[0] if part.kind == "neg" else part) for part in node.parts)
+        plain = all(is_whole(part.parts[0] if part.kind == "neg" else part) for part in node.parts)
         return {"arithmetic"} if not plain or whole is None or whole.denominator == 1 else set()
     value = quick(node, {})
     if node.kind == "root" and value is not None and value.imag:

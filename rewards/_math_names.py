@@ -5,7 +5,7 @@ from rewards._math_scalars import scalars_equal
 from rewards._math_tree import SCALARS, Node
 from rewards._math_values import exact, symbols
 
-NAMED_FUNCTIONS = {name for name, family in FAMILIES.items() if family} | {"binom", "gcd", "lcm"}
+NAMED_FUNCTIONS = {name for name, family in FAMILIES.items() if family} | {"binom"}
 POLAR = ["r", "theta"]
 
 

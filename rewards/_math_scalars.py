@@ -11,7 +11,7 @@ NEEDED_POINTS = 4
 # Values given to symbols: an odd mix of sizes and signs, so that two different formulas meet at none of them.
 _POSITIVE = [Fraction(n, d) for n, d in ((7, 5), (29, 11), (5, 13), (13, 8), (37, 10), (8, 9), (46, 7))]
 _FAR = [Fraction(n, 17) for n in (*range(-437, 444, 11), 2_450, -2_451, 242_835, -242_836)]
-PIECEWISE = {"abs", "floor", "ceil", "max", "min"}  # |x - 10| and 10 - x differ only beyond 10
+PIECEWISE = {"abs", "floor", "ceil"}  # |x - 10| and 10 - x differ only beyond 10
 _NEGATIVE = [Fraction(n, d) for n, d in ((-9, 7), (-23, 6), (-3, 11))]
 
 

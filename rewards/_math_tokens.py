@@ -24,7 +24,7 @@ class Token(NamedTuple):
 
 FUNCTIONS = {
     "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "ln", "log", "lg", "exp",
-    "arcsin", "arccos", "arctan", "cis", "max", "min", "gcd", "lcm",
+    "arcsin", "arccos", "arctan", "cis",
 }  # fmt: skip
 SYNONYMS = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "sfrac": "frac", "nicefrac": "frac",

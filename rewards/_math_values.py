@@ -178,13 +178,6 @@ def _imaginary(value):
     return value.imag
 
 
-def _whole(value) -> int:
-    """`value` as an int. Raises Refused where it is none."""
-    if _imaginary(value) != 0 or abs(value) > 1e15 or _real(value) != int(_real(value)):
-        raise Refused("a whole number was due")
-    return int(_real(value))
-
-
 def _ordered(value):
     if _imaginary(value) != 0:
         raise Refused("a complex number has no order")
@@ -254,6 +247,4 @@ _CALLS = {
     "ln": _log, "log": _common_log, "log10": lambda m, x: _log(m, x, 10), "exp": _exponential,
     "abs": lambda m, x: abs(x), "factorial": _factorial, "binom": _binomial,
     "floor": _floor, "ceil": lambda m, x: -_floor(m, -x),
-    "max": lambda m, *x: max(map(_ordered, x)), "min": lambda m, *x: min(map(_ordered, x)),
-    "gcd": lambda m, *x: math.gcd(*map(_whole, x)), "lcm": lambda m, *x: math.lcm(*map(_whole, x)),
 }  # fmt: skip

@@ -19,7 +19,10 @@ _SOMETHING = re.compile(r"([^=<>\d,;]{1,60})=(.+)", re.DOTALL)
 _EVENT = re.compile(
     r"(?:P|\\Pr|\\mathbb\s?\{?P\}?|\\mathrm\{P\}|E|\\mathbb\{E\})\s?(?:\\left)?\((?:[^()]|\([^()]*\)){1,80}\)\s?=([^=]+)"
 )
-_OPERATION = re.compile(r"\\(?:lim|limsup|liminf|i{0,2}int|oint|sum|prod|det|sup|inf|dim|Pr)(?![A-Za-z])")
+_OPERATION = re.compile(
+    r"\\(?:(?:lim|limsup|liminf|i{0,2}int|oint|sum|prod|det|sup|inf|max|min|gcd|lcm|dim|Pr)(?![A-Za-z])"
+    r"|(?:operatorname|mathrm|text)\{(?:gcd|lcm|max|min)\})"
+)
 
 
 @reward(reads=["answer"], range=(0, 1), version="3", sees=conclusion, imports=["mpmath"])
