@@ -1,5 +1,6 @@
 """rescore_run: `lab score RUN`: what another reward would have given a run, and what it would have taught."""
 
+import contextlib
 import itertools
 import json
 import statistics
@@ -113,11 +114,12 @@ class _Record:
         from lab.registry import load_task
 
         config = run / "config.yaml"
-        resolved = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
-        grpo = resolved.get("grpo") or {}
+        with _damage_told(config):
+            resolved = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+            grpo, tasks = resolved.get("grpo") or {}, dict(resolved.get("task") or {})
+            self.size, self.scale = grpo.get("num_generations"), _scale(grpo.get("scale_rewards", "group"))
         self.reward, self.region = reward, checked_region(region) if region else None
-        self.size, self.scale = grpo.get("num_generations"), _scale(grpo.get("scale_rewards", "group"))
-        self.tasks = {task.name: task for task in map(load_task, resolved.get("task") or {})}
+        self.tasks = {task.name: task for task in map(load_task, tasks)}
 
     def rescored(self, file: Path, scorer: Scorer) -> Iterator[tuple[Answer, Verdict]]:
         """A file's completions with their new verdicts; those of a GRPO step with their advantages."""
@@ -126,7 +128,7 @@ class _Record:
         return self._with_advantages(list(scored(self._completions(file), self.reward, scorer)))
 
     def _samples(self, file: Path) -> Iterator[Answer]:
-        with file.open(encoding="utf-8") as lines:
+        with _damage_told(file), file.open(encoding="utf-8") as lines:
             for line in lines:
                 sample = json.loads(line)
                 task = self.tasks.get(sample["row"].get("task"))
@@ -138,13 +140,14 @@ class _Record:
     def _completions(self, file: Path) -> Iterator[Answer]:
         import pyarrow.parquet
 
-        for saved in pyarrow.parquet.read_table(file).to_pylist():
-            if "row" not in saved:
-                raise UserError(f"{file} has no column 'row': it was not written by `lab grpo`, so no gold is known")
-            row, text = json.loads(saved["row"]), _written(saved["completion"])
-            kept = {"source": file.name, "step": saved["step"], "response": text, "row": row, "was": self._total(saved)}
-            kept["advantage_was"] = saved["advantage"]
-            yield self._answer(text, saved["finished"], saved.get("prefilled", ""), row, kept)
+        with _damage_told(file):
+            for saved in pyarrow.parquet.read_table(file).to_pylist():
+                if "row" not in saved:
+                    raise UserError(f"{file} has no column 'row': it was not written by `lab grpo`: no gold is known")
+                row, text = json.loads(saved["row"]), _written(saved["completion"])
+                kept = {"source": file.name, "step": saved["step"], "response": text, "row": row}
+                kept |= {"was": self._total(saved), "advantage_was": saved["advantage"]}
+                yield self._answer(text, saved["finished"], saved.get("prefilled", ""), row, kept)
 
     def _answer(self, text: str, finished: bool, prefilled: str, row: dict, kept: dict) -> Answer:
         task = self.tasks.get(row.get("task"))
@@ -164,6 +167,18 @@ class _Record:
         advantages = group_advantages([verdict.score.value for _, verdict in verdicts], size, self.scale)
         for (answer, verdict), advantage in zip(verdicts, advantages, strict=True):
             yield answer._replace(kept={**answer.kept, "advantage": advantage}), verdict
+
+
+@contextlib.contextmanager
+def _damage_told(file: Path) -> Iterator[None]:
+    """What a damaged file gives while it is read becomes a UserError that names it."""
+    import yaml
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{file} is damaged ({said}): put it back from a copy, then score again") from error
 
 
 def _scale(value) -> str:

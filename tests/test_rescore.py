@@ -224,3 +224,27 @@ def test_what_is_no_run_is_refused(tmp_path):
         rescore_run(tmp_path, load_reward("numeric"))
     with pytest.raises(UserError, match="no run folder"):
         rescore_run(tmp_path / "x", load_reward("numeric"))
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("config.yaml", b""),
+        ("config.yaml", b"task: [\n"),
+        ("samples/base.jsonl", b'{"row": '),
+        ("samples/base.jsonl", b'{"row": {}}\n'),
+        ("samples/base.jsonl", b"\xff\n"),
+        ("grpo/completions/completions_00001.parquet", b"PAR1 and no more"),
+        ("grpo/completions/completions_00001.parquet", b""),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named(tmp_path, name, content):
+    good = {"row": {"answer": "1"}, "scores": {"correct": 1.0}, "completion": "1", "finished": True, "prompt": ""}
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "sft.jsonl").write_text(json.dumps(good) + "\n")
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        rescore_run(tmp_path, load_reward("numeric"))
+    assert str(refused.value).startswith(f"{file} is damaged (") and "\n" not in str(refused.value)
