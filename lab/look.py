@@ -184,13 +184,19 @@ def sandbox_report() -> tuple[str, bool]:
 
 
 def run_table(output: str) -> str:
-    """Every run with its stages' accuracies, the oldest first."""
+    """Every run with its stages' accuracies, the oldest first; a damaged one or an unfinished one says so."""
     from lab.runs import all_runs
 
     rows = []
     for run in all_runs(output):
-        summary = run.summary
-        numbers = [f"{s} {100 * v['accuracy']:.1f} %" for s, v in summary["stages"].items() if "accuracy" in v]
+        try:
+            summary, missing = run.summary, run.unfinished
+        except UserError as error:
+            rows.append([str(run.path), "", "", "", str(error).partition(" (")[0].replace(f"{run.path}/", "")])
+            continue
+        known = {stage: v["accuracy"] for stage, v in summary["stages"].items() if v.get("accuracy") is not None}
+        numbers = [f"{stage} {100 * accuracy:.1f} %" for stage, accuracy in known.items()]
+        numbers += [f"not finished: {', '.join(missing)}"] if missing else []
         n = next((v["n"] for v in summary["stages"].values() if "n" in v), "")
         rows.append([str(run.path), summary["task"], str(summary["seed"]), str(n), ", ".join(numbers) or "nothing yet"])
     return columns(["run", "task", "seed", "n", "accuracy"], rows) if rows else f"no runs under {output}"

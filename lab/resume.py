@@ -19,7 +19,7 @@ def resume(path: str | Path, vllm_server: str = "") -> Run:
     began = run.provenance
     if "stages" not in began:
         raise UserError(f"{path} does not say which stages were asked for, so it cannot be resumed: start a new run")
-    if all("accuracy" in run.summary["stages"].get(stage, {}) for stage in began["stages"]):
+    if not run.unfinished:
         return run
     for stage in ("sft/trainer", "grpo"):
         newest_complete(run.path / stage)  # refuses another number of processes before anything is loaded

@@ -80,7 +80,13 @@ class Run:
 
     @property
     def summary(self) -> dict:
-        return self._read("summary.json")
+        return self._read("summary.json", "task", "seed", "stages")
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The stages that the run was asked for and that have no accuracy yet."""
+        done = self.summary["stages"]
+        return [stage for stage in self.provenance.get("stages", ()) if "accuracy" not in done.get(stage, {})]
 
     def record_stage(self, stage: str, **numbers) -> None:
         """Adds to a stage's entry in summary.json."""
@@ -92,9 +98,12 @@ class Run:
     def provenance(self) -> dict:
         return self._read("provenance.json")
 
-    def _read(self, name: str) -> dict:
+    def _read(self, name: str, *needed: str) -> dict:
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            found = json.loads((self.path / name).read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or not found.keys() >= {*needed}:
+                raise ValueError("it holds no " + (", ".join(needed) or "mapping"))
+            return found
         except (FileNotFoundError, ValueError) as error:
             raise UserError(
                 f"{self.path / name} is missing or damaged ({error}): put it back from a copy; the run's checkpoints, "
@@ -171,8 +180,7 @@ def _unwritable(path: Path, error: OSError) -> UserError:
 
 def all_runs(output: str | Path = "runs") -> list[Run]:
     """Every run under `output`, the oldest first; the tables of `lab eval --model` lie beside them and are none."""
-    folders = [file.parent for file in sorted(Path(output).glob("*/*/summary.json"))]
-    return [Run(folder) for folder in folders if (folder / "config.yaml").is_file()]
+    return [Run(file.parent) for file in sorted(Path(output).glob("*/*/config.yaml"))]
 
 
 def run_of(checkpoint: str | Path) -> Path | None:

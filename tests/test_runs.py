@@ -8,6 +8,7 @@ import pytest
 
 from lab.config import load_experiment
 from lab.errors import UserError
+from lab.look import run_table
 from lab.runs import Run, all_runs, checkpoint_hash, provenance
 
 
@@ -64,6 +65,20 @@ def test_a_damaged_run_names_its_file(experiment, name):
     file.unlink()
     with pytest.raises(UserError, match=f"{name}.json is missing or damaged"):
         getattr(run, name)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"task": "digits"}', None])
+def test_one_damaged_run_is_listed_beside_the_others(experiment, text):
+    whole, damaged = Run.create(experiment, {"stages": ["sft", "grpo"]}), Run.create(experiment, {})
+    whole.record_stage("sft", accuracy=0.5, n=3)
+    file = damaged.path / "summary.json"
+    file.write_text(text) if text else file.unlink()
+    lines = {line.split()[0]: line for line in run_table(experiment.output).splitlines()}
+    assert lines[str(damaged.path)].endswith("summary.json is missing or damaged")
+    assert lines[str(whole.path)].endswith("sft 50.0 %, not finished: grpo")
+    whole.record_stage("grpo", accuracy=0.75)
+    assert "sft 50.0 %, grpo 75.0 %" in run_table(experiment.output)
+    assert "not finished" not in run_table(experiment.output)
 
 
 def test_the_checkpoint_hash_follows_the_weights(tiny, tmp_path):
