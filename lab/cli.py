@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -333,6 +334,9 @@ def main() -> None:
     # Waiting OpenMP threads sleep instead of spinning: beside any other busy program, spinning costs a factor of three.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        if slip := next((given for given in sys.argv[1:] if re.match(r"--\w+\.\w", given)), ""):
+            said = slip[2:] if "=" in slip else f"{slip[2:]}=VALUE"
+            raise UserError(f"there is no option {slip}: settings are given without dashes, as {said}")
         app()
     except Stopped as stopped:
         say_outcome(0, str(stopped))

@@ -51,6 +51,11 @@ def test_unknown_key(refused):
     assert refused("grpo.max_stepz=3").endswith("unknown key grpo.max_stepz: did you mean 'max_steps'?")
 
 
+@pytest.mark.parametrize("given, said", [(["--grpo.max_steps=3"], "=3"), (["--grpo.max_steps", "3"], "=VALUE")])
+def test_a_setting_with_dashes(refused, given, said):
+    assert refused(*given).endswith(f"settings are given without dashes, as grpo.max_steps{said}")
+
+
 def test_wrong_type(refused):
     assert "must be a valid number, got 'fast'" in refused("grpo.learning_rate=fast")
 
