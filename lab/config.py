@@ -50,7 +50,7 @@ class Grpo:
     sync_gap: float = 0.15  # nats a token between vLLM's and the trainer's log-probabilities, above which the run stops
     unscorable_share: float = 0.05  # of the answers, above which the run stops and shows them
     reward_seconds: float = 2.5  # that scoring one answer may take; then it is unscorable
-    reward_budget: float = 60.0  # seconds that scoring a whole batch may take
+    reward_budget: float | None = None  # that scoring a batch may take; 60 unless told, or twice the longest call
     audit: typing.Literal["stop", "warn", "off"] = "stop"  # what a reward that fails its audit does to the run
     arguments: dict = field(default_factory=dict)
 

@@ -15,13 +15,14 @@ from lab.errors import ContractError, UserError, nearest
 from lab.response import Response
 from lab.reward import Row, Score
 from lab.task import Graded, Task
-from lab.workers import Batch, Job, Pool, Verdict
+from lab.workers import Batch, Job, Pool, Verdict, longest_call
 
 CACHED_SCORES = 200_000
 TIMED = 10_000  # calls of which the seconds are kept between two readings of the metrics
 SAMPLES = 20  # unscorable responses kept to be looked at
 SHOWN = 3  # of them in the error that stops a run
 WORTH_BEGINNING = 0.05  # seconds that a batch takes to score, below which there is nothing to gain by beginning early
+BUDGET_SECONDS = 60
 WINDOW = 64  # responses over which the unscorable share is taken, where a step has fewer
 MOST_WORKERS = 16
 
@@ -32,7 +33,8 @@ class Scorer:
     tasks             name → Task; each row says by row["task"] which it belongs to
     workers           processes; by default the processor cores of this rank, at most 16
     seconds           the deadline of one call of a reward that declares none of its own
-    budget            seconds for one `grade`; what is not scored by then is unscorable
+    budget            seconds for one `grade`; what is not scored by then is unscorable; by default 60, or twice the
+                      longest call of a reward, its retries included, so that one that had to wait has its whole time
     unscorable_share  above this share of a step (or of the last 64 responses, where a step has fewer) `grade` raises
     cached            scores remembered across calls; 0 also scores equal responses of one batch separately
     environment       variables set for the workers
@@ -44,12 +46,14 @@ class Scorer:
         *,
         workers: int | None = None,
         seconds: float = 2.5,
-        budget: float = 60,
+        budget: float | None = None,
         unscorable_share: float = 0.05,
         cached: int = CACHED_SCORES,
         environment: Mapping[str, str] | None = None,
     ):
-        self.tasks, self.seconds, self.budget = dict(tasks), seconds, budget
+        self.tasks, self.seconds = dict(tasks), seconds
+        rewards = [reward for task in self.tasks.values() for reward in task.rewards.values()]
+        self.budget = budget or max([BUDGET_SECONDS, *(2 * longest_call(reward, seconds) for reward in rewards)])
         self.unscorable_share, self.cached = unscorable_share, cached
         self.unscorable_samples: list[dict] = []
         self._cache: OrderedDict[bytes, Score] = OrderedDict()

@@ -227,11 +227,9 @@ class Batch:
     def _limit(self, worker: Worker) -> float:
         """How long this worker may now stay silent."""
         if not worker.concurrent:
-            return self.jobs[worker.jobs[0]].reward.recipe.seconds or self.seconds
-        recipes = {self.jobs[index].reward.recipe for index in worker.jobs}
-        # The deadlines and pauses of every try, as the worker itself keeps them.
-        tries = [(recipe.retries + 1) * (recipe.seconds or ASYNC_SECONDS) + 2**recipe.retries for recipe in recipes]
-        return max(tries) + ASYNC_GRACE_SECONDS
+            return longest_call(self.jobs[worker.jobs[0]].reward, self.seconds)
+        rewards = {self.jobs[index].reward.recipe: self.jobs[index].reward for index in worker.jobs}
+        return max(longest_call(reward, self.seconds) for reward in rewards.values())
 
     def _expire(self, worker: Worker) -> None:
         if not worker.ready:
@@ -269,6 +267,15 @@ class Batch:
         late = Verdict(Score(None, "budget: the batch's time was over before this response's turn"), 0.0, "budget")
         for index in range(len(self.jobs)):
             self.results.setdefault(index, late)
+
+
+def longest_call(reward: Reward, seconds: float) -> float:
+    """Seconds until one call is given up; `seconds` where an ordinary reward declares none."""
+    recipe = reward.recipe
+    if not reward.is_async:
+        return recipe.seconds or seconds
+    # The deadlines and pauses of every try, as the worker itself keeps them.
+    return (recipe.retries + 1) * (recipe.seconds or ASYNC_SECONDS) + 2**recipe.retries + ASYNC_GRACE_SECONDS
 
 
 def _pickled(thing) -> bytes:

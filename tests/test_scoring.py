@@ -421,6 +421,14 @@ def test_a_module_that_a_worker_cannot_import_is_named():
         service.grade([Response("4")], rows(1))
 
 
+@pytest.mark.parametrize("name, seconds", [("numeric", 60), ("judge:judge_answer", 378), ("code:python_stdio", 240)])
+def test_a_batch_has_time_for_every_try_of_its_slowest_reward(name, seconds):
+    from lab.registry import load_reward
+
+    with scorer(load_reward(name)) as service, scorer(load_reward(name), budget=7) as told:
+        assert (service.budget, told.budget) == (seconds, 7)
+
+
 def test_the_budget_must_end_before_the_process_group_gives_up():
     check_budget(60, 1800)
     with pytest.raises(UserError, match="ddp_timeout"):

@@ -95,7 +95,7 @@ def audit(
     own = scorer is None or asked
     environment = scorer.environment if scorer else None
     service = (
-        Scorer({task.name: task}, budget=ASKED_BUDGET if asked else 60, environment=environment) if own else scorer
+        Scorer({task.name: task}, budget=ASKED_BUDGET if asked else None, environment=environment) if own else scorer
     )
     try:
         subject = Subject(task, rows, service, seed=seed, quick=quick, totals=totals)

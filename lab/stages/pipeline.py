@@ -55,8 +55,8 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
     checkpoint = experiment.model.checkpoint
     resolve(checkpoint, allow_pickle=experiment.model.allow_pickle)
     sandbox = checked(experiment.sandbox) if any(task.runs_code for task in tasks.values()) else None
-    start_processes(process_timeout(experiment))
     with scorer_for(experiment, tasks) as scorer:
+        start_processes(process_timeout(experiment, scorer.budget))
         data = draw(experiment, tasks, scorer, stages)
         line = LiveLine()
         renderer = load_renderer(experiment, checkpoint)
@@ -209,12 +209,12 @@ def check_trainable(experiment: Experiment, tasks: dict[str, Task], stages: Sequ
                 )
 
 
-def process_timeout(experiment: Experiment) -> float:
+def process_timeout(experiment: Experiment, scoring_budget: float) -> float:
     """Seconds that a rank waits for another, `ddp_timeout` of the experiment's sections, else transformers' 1800."""
     given = [stage.arguments.get("ddp_timeout") for stage in (experiment.sft, experiment.grpo) if stage]
     seconds = min((limit for limit in given if limit), default=1800)
     if experiment.grpo and world_size() > 1:
-        check_budget(experiment.grpo.reward_budget, seconds)
+        check_budget(scoring_budget, seconds)
     return seconds
 
 
