@@ -43,6 +43,11 @@ def test_a_planted_hole_trips_its_probe(recipe):
     assert [finding.number for finding in report.failed] == ([number] if number in MUST_HOLD else [])
 
 
+def test_a_refused_surface_form_is_shown_as_it_was_written():
+    (finding,) = audit(task_of(load_reward("numeric"), ROWS, "boxed"), rows=ROWS, probes=[2]).findings
+    assert finding.detail == 'refused: "x = 42"'
+
+
 def test_a_sandbox_that_holds_nothing_trips_its_probe(monkeypatch):
     monkeypatch.setenv("LAB_SANDBOX", "bad_code:leaky")
     report = audit(task_of(bad_code.runs_it_25(), ROWS), rows=ROWS, probes=[25])

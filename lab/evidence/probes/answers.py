@@ -34,9 +34,16 @@ def gold_forms(subject: Subject) -> Outcome:
     subject.score(cases)
     refused = one_a_label([case for case in cases if not subject.accepts(case)])
     labels = [case.label for case in refused]
-    detail = "refused: " + ", ".join(labels) if labels else "all accepted"
+    detail = "refused: " + ", ".join(_spelling(subject, case) for case in refused) if refused else "all accepted"
     forgiven = {"white space"} if None in subject.numbers else {"white space", "a full stop"}
     return Outcome(not forgiven & set(labels), detail, tuple(map(subject.shown, refused)))
+
+
+def _spelling(subject: Subject, case: Case) -> str:
+    """What the case says in the accepted format, in quotes; of a long text both ends."""
+    text = case.response.text.removeprefix(subject.format.before).removesuffix(subject.format.after)
+    text = text if len(text) <= 80 else f"{text[:50]} … {text[-25:]}"
+    return '"' + text.replace("\n", "\\n") + '"'
 
 
 def _forms(subject: Subject, index: int) -> Iterator[Case]:
