@@ -264,6 +264,14 @@ def test_equal_differences_are_a_change_without_an_interval():
         assert numbers.as_json(found)["x"]["metrics"]["loss"]["after"]["change_ci95"] is None
 
 
+def test_a_change_on_fewer_rows_than_its_column_says_on_how_many():
+    found = lines({"before": [1, 0, 1], "after": [1, 1, 1, 0]}, "acc")
+    assert numbers.table(found, ["before", "after"], "before").splitlines()[2].endswith(", n = 3")
+    assert numbers.as_json(found)["x"]["metrics"]["acc"]["after"]["change_n"] == 3
+    same = lines({"before": [1, 0, 1], "after": [1, 1, 1]}, "acc")
+    assert "n = " not in numbers.table(same, ["before", "after"], "before").splitlines()[2]
+
+
 def test_only_what_is_a_share_a_row_is_shown_in_percent():
     shown = partial(numbers.table, columns=["before"], reference="before")
     assert "75.0 % [" in shown(lines({"before": [1, 0, 1, 1]}, "acc"))
@@ -439,7 +447,9 @@ def test_a_full_disk_is_one_sentence_and_what_was_written_stays(file, own, tmp_p
     with pytest.raises(UserError, match="the disk is full: .*; free some space, then evaluate again"):
         benchmark("tiny", [str(own / "mine.yaml"), "digits"], limit=20, output=str(tmp_path))
     assert len((tmp_path / "eval" / "x" / "samples-model-own_mine.jsonl").read_text().splitlines()) == 20
-    assert "not a git repository" not in capfd.readouterr().err
+    said = capfd.readouterr()
+    assert "not a git repository" not in said.err
+    assert ("digits, accuracy, n = 20" in said.out) == (file == "summary.json")  # what was measured is not lost
 
 
 def test_results_that_lm_eval_could_not_write_are_told(own, tmp_path, monkeypatch):

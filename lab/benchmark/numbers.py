@@ -33,6 +33,7 @@ class Cell:
     share: bool  # shown in percent: a share of what is right, and no loss that happens to lie in 0..1
     rows: dict[Any, float] = field(default_factory=dict)  # row → its value, where the value is the rows' mean
     change: Change | None = None
+    change_n: int = 0  # the rows of the change: those that the reference column has, too
     p_holm: float | None = None
 
 
@@ -59,6 +60,7 @@ def lines(entries: Sequence[Entry], results: Mapping[str, dict], reference: str)
             for name, cell in cells.items():
                 if name != reference and reference in cells:
                     cell.change = _change(cells[reference], cell)
+                    cell.change_n = len(cells[reference].rows.keys() & cell.rows.keys())
             found.append(Line(entry, metric, cells))
         if not metrics:  # the other tasks' numbers are not lost for it
             found.append(Line(entry, "no answer could be scored", {}))
@@ -218,7 +220,8 @@ def _changed(cell: Cell | None) -> str:
     difference, low, high, _ = cell.change
     value = f"{100 * difference:+.1f}" if cell.share else f"{difference:+.4g}"
     interval = "" if low is None else f"{_range((low, high), cell.share, '+')} "
-    return f"{value} {interval}" + ("p < 0.001" if cell.p_holm < 0.001 else f"p {cell.p_holm:.3f}")
+    fewer = f", n = {cell.change_n}" if cell.change_n != cell.n else ""
+    return f"{value} {interval}" + ("p < 0.001" if cell.p_holm < 0.001 else f"p {cell.p_holm:.3f}") + fewer
 
 
 def _range(bounds: tuple[float, float], share: bool, sign: str) -> str:
@@ -243,4 +246,5 @@ def _cell_json(cell: Cell) -> dict:
         difference, low, high, p = cell.change
         ci95 = None if low is None else [low, high]
         shown |= {"change": difference, "change_ci95": ci95, "change_p": p, "change_p_holm": cell.p_holm}
+        shown["change_n"] = cell.change_n
     return shown

@@ -65,11 +65,16 @@ def conclude(
         "notes": notes,
         "versions": package_versions(),
     }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
     shown = [numbers.table(found, [column.name for column in columns], reference)]
     shown += _stock_verdicts(entries, {name: result["samples"] for name, result in results.items()})
     shown += ["\n".join(f"note: {note}" for note in notes)] if notes else []
-    return "\n\n".join(shown)
+    text = "\n\n".join(shown)
+    try:
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    except OSError:
+        print(f"\n{text}\n", flush=True)  # hours of evaluation are not lost for a full disk
+        raise
+    return text
 
 
 def _stock_verdicts(entries: Sequence[Entry], samples: Mapping[str, Mapping]) -> Iterator[str]:
