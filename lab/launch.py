@@ -47,8 +47,8 @@ def load_preset(name: str) -> Preset:
     path = next((p for p in (Path(name).expanduser(), PRESETS / f"{name}.yaml") if p.is_file()), None)
     if path is None:
         known = sorted(p.stem for p in PRESETS.glob("*.yaml"))
-        hint = nearest(name, known, f"bundled are {', '.join(known)}")
-        raise UserError(f"there is no accelerate preset {name!r}: {hint}, or give the path of an accelerate file")
+        hint = nearest(name, known, f"bundled are {', '.join(known)}, or give the path of an accelerate file")
+        raise UserError(f"there is no accelerate preset {name!r}: {hint}")
     try:
         tree = yaml.safe_load(path.read_text())
         deepspeed = tree.get("deepspeed_config") or {}
