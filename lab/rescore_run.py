@@ -116,6 +116,8 @@ class _Record:
         config = run / "config.yaml"
         with _damage_told(config):
             resolved = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+            if not isinstance(resolved, dict):
+                raise ValueError("it holds no settings")
             grpo, tasks = resolved.get("grpo") or {}, dict(resolved.get("task") or {})
             self.size, self.scale = grpo.get("num_generations"), _scale(grpo.get("scale_rewards", "group"))
         self.reward, self.region = reward, checked_region(region) if region else None
