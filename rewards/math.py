@@ -36,10 +36,10 @@ def math_answer(response, row):
     (`123 \times 456`, `\sqrt{16}`, 84/2). Right: 42., 1\,234, 1e6, 0.\overline{3}, x = 42, 45°, 2 \le x < 5 for [2,5),
     x = 3, y = 4 for (3,4), "no solution" for \emptyset, an option's letter with its text, for either. A name is taken
     off (x = 5, P(A) = 1/3, \lim … = 5), also where the gold has none; but x^2 = 25 says that x is something else.
-    A box that the words around it take back ("not \boxed{5}", "… Wait, that is wrong") is no answer: behind its
-    sentence stand only a closing, a check or the same answer again, and no word of denial, error or doubt. Nor is one
-    that is a part of a formula (-\boxed{5}) or hidden (\phantom, white text). A gold without a unit accepts any unit,
-    and percent, since only the question tells.
+    A box that the words around it take back ("not \boxed{5}", "… Wait, that is wrong") is no answer (the policy stands
+    in `_math_retracted.py`; a denial in words that no list holds passes). Nor is one that is a part of a formula
+    (-\boxed{5}) or hidden (\phantom, white text). A gold without a unit accepts any unit, and percent, since only the
+    question tells.
     Edge cases: `\log` without a base equals neither ln nor log10; a/bc is ambiguous, so it only equals itself; a text
     that cannot be read only equals itself; over 2,000 characters is wrong (50,000 for a plain integer); powers and
     factorials too large to be worked out are wrong at once. Unscorable where the gold is blank.

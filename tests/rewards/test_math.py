@@ -156,9 +156,10 @@ def test_a_denial_before_the_box_that_reaches_it_and_one_that_does_not():
 @pytest.mark.parametrize("region", ["boxed", "everything"])
 def test_a_text_behind_the_box_that_takes_it_back_and_one_that_does_not(region):
     kept = {after: score(rf"So \boxed{{42}}{after}", region=region) for after in sum(PHRASES.values(), [])}
-    for refused in ("taken back", "refused all the same"):  # the policy excuses no denial, of whatever it is
+    for refused in ("taken back", "refused all the same"):  # hedges and short remarks of which it cannot be sure
         assert [after for after in PHRASES[refused] if kept[after] != 0] == []
-    assert [after for after in PHRASES["kept"] if kept[after] != 1] == []
+    for right in ("kept", "accepted all the same"):  # the second deny it in words that no list holds
+        assert [after for after in PHRASES[right] if kept[after] != 1] == []
 
 
 AROUND = [r"\color{white} So. ", r"\phantom{a. ", "It is not. ", "either 41! or ", "x < ", "<think> So. ", "\\" * 101]
