@@ -27,7 +27,7 @@ NO_MASK = torch.zeros(1, 1, 1, 1)  # four dimensions: transformers passes such a
 Ended = list[tuple[int, list[int]]]
 
 
-@torch.no_grad()
+@torch.inference_mode()  # a twentieth faster than no_grad: no tensor counts its versions
 def generate(
     model,
     prompts: Sequence[Sequence[int]],
