@@ -23,7 +23,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--prompts", type=int, default=96, help="of the greedy row; a sixth in the second, a sixteenth in the third")
+    parser.add_argument("--prompts", type=int, default=96, help="of the greedy row; the others take fewer")
     parser.add_argument("--limit", type=int, default=128, help="tokens of an answer, at most")
     parser.add_argument("--batch", type=int, default=64, help="ours: answers written at once")
     parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
