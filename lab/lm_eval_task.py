@@ -29,7 +29,7 @@ class Answer(str):
 
     finished: bool
 
-    def __new__(cls, text: str, finished: bool):
+    def __new__(cls, text: str, finished: bool = True):  # lm-eval casts golds to the type of the answer
         answer = super().__new__(cls, text)
         answer.finished = finished
         return answer

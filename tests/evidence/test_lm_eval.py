@@ -216,6 +216,22 @@ def test_a_server_is_sent_only_what_every_server_knows():
     assert "repetition_penalty" not in generation(load_task("digits"), repeats=1, remote=True)
 
 
+def test_lm_evals_own_tasks_score_an_answer_that_no_filter_made_plain_text():
+    from datasets import Dataset, DatasetDict
+    from lm_eval.api.task import ConfigurableTask
+
+    from lab.lm_eval_task import Answer
+
+    data = Dataset.from_list([{"question": "1 + 1 =", "answer": 2, "aliases": ["2", "two"]}])
+    config = {"task": "plain", "test_split": "test", "doc_to_text": "question", "output_type": "generate_until"}
+    config |= {"custom_dataset": lambda **_: DatasetDict({"test": data}), "metric_list": [{"metric": "exact_match"}]}
+    for target, right in (("{{answer}}", "2"), ("the number {{answer}}", "the number 2"), ("aliases", "two")):
+        task = ConfigurableTask(config={**config, "doc_to_target": target})
+        (doc,) = task.test_docs()
+        assert task.process_results(doc, [Answer(right, finished=False)]) == {"exact_match": 1.0}
+        assert task.process_results(doc, [Answer("9", finished=True)]) == {"exact_match": 0.0}
+
+
 def test_no_such_task_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="did you mean 'digits'"):
         write_yamls(["digit"], folder=tmp_path)
