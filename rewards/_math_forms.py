@@ -7,6 +7,7 @@ from rewards._math_tree import Node, is_whole, number
 from rewards._math_values import exact, quick, symbols
 
 MAX_TERMS = 200
+COUNTED_ZEROS = 4  # from here on a power of ten is easier to read than the number written out
 _TWO_VALUES = (Fraction(17, 11), Fraction(29, 13))  # of the symbols: like terms have one ratio at both
 
 # Functions that stand for one another: where the gold has a sine, the answer may have a cosine. exp is but a power.
@@ -29,9 +30,12 @@ def undone(node: Node) -> set[str]:
 
 
 def is_literal(node: Node) -> bool:
-    """A number as one writes it: 42, -1.5, 3/4, -3/4."""
+    """A number as one writes it: 42, -1.5, 3/4, -3/4, 10^{-6}."""
     if node.kind == "neg":
         node = node.parts[0]
+    if node.kind == "pow" and node.parts[0] == number(10):  # 10^2 is a sum to do; nobody writes 10^{-6} out
+        power = node.parts[1].parts[0] if node.parts[1].kind == "neg" else node.parts[1]
+        return is_whole(power) and abs(power.data) >= COUNTED_ZEROS
     if node.kind == "div" and node.data is None:
         top, bottom = node.parts
         return is_whole(top.parts[0] if top.kind == "neg" else top) and is_whole(bottom)

@@ -196,14 +196,15 @@ class _Reader(Atoms):
                 return base
 
     def is_function(self, base: Node) -> bool:
-        """Whether f(x), f'(2), f^{-1}(x) or P(A) stands here, which is no product."""
+        """Whether f(x), f'(2), f^{-1}(x), P(A) or y(0) stands here, which is no product."""
         if base.kind == "pow" and exact(base.parts[1]) == -1:
             base = base.parts[0]
         if base.kind != "sym":
             return False
-        event = [self.peek(1), self.peek(2)]
-        is_event = event[0].kind == "name" and str(event[0].value).isupper() and event[1].value == ")"
-        return base.data.rstrip("'").partition("_")[0] in APPLIED or (base.data.isupper() and is_event)
+        inner, closed = self.peek(1), self.peek(2).value == ")"
+        is_event = base.data.isupper() and inner.kind == "name" and str(inner.value).isupper()
+        at_a_number = inner.kind == "num"  # y(0) e^{-t}: as a product it would be 0, and equal to y(0) e^{t}
+        return base.data.rstrip("'").partition("_")[0] in APPLIED or (closed and (is_event or at_a_number))
 
     def raised(self, base: Node) -> Node:
         if self.skip("circ"):
