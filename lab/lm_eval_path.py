@@ -1,12 +1,12 @@
 """The YAML files by which the stock lm-eval finds our tasks: `lm_eval run --include_path $(lab lm-eval-path) …`."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from lab.packaged import cache_folder
 from lab.registry import load_task, task_names
+from lab.runs import write_whole
 
 PREFIX = "lab_"  # a task of a stock task's name would silently take its place
 CLASS = "!function lab.lm_eval_task.LabTask"
@@ -24,16 +24,11 @@ def write_yamls(specs: Sequence[str] = (), folder: str | Path | None = None) -> 
     folder.mkdir(parents=True, exist_ok=True)
     for spec in specs:
         name = PREFIX + load_task(spec).name
-        _write(folder / f"{name}.yaml", f"task: {name}\nclass: {CLASS}\nmetadata: {{lab_task: {spec!r}, version: 1}}\n")
+        text = f"task: {name}\nclass: {CLASS}\nmetadata: {{lab_task: {spec!r}, version: 1}}\n"
+        write_whole(folder / f"{name}.yaml", text)
     return folder
 
 
 def _absolute(spec: str) -> str:
     is_file = spec.endswith(".py") or "/" in spec
     return str(Path(spec).expanduser().resolve()) if is_file else spec
-
-
-def _write(file: Path, text: str) -> None:
-    half = file.with_name(f".{file.name}.{os.getpid()}")
-    half.write_text(text, encoding="utf-8")
-    os.replace(half, file)

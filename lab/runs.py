@@ -10,7 +10,7 @@ import platform
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lab.config import Experiment
@@ -68,12 +68,7 @@ class Run:
         return folder
 
     def write(self, name: str, text: str) -> None:
-        """Writes a file whole or not at all: a killed run leaves the old one."""
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        half = target.with_name(f".{target.name}.{os.getpid()}")
-        half.write_text(text, encoding="utf-8")
-        os.replace(half, target)
+        write_whole(self.path / name, text)
 
     def write_summary(self, summary: dict) -> None:
         self.write("summary.json", json.dumps(summary, indent=2))
@@ -135,7 +130,7 @@ class Run:
 
     def write_samples(self, stage: str, samples: Iterable[dict]) -> None:
         """Keeps every evaluated completion of a stage in samples/<stage>.jsonl."""
-        self.write(f"samples/{stage}.jsonl", "".join(json.dumps(s, ensure_ascii=False) + "\n" for s in samples))
+        self.write(f"samples/{stage}.jsonl", json_lines(samples))
 
     def read_samples(self, stage: str) -> list[dict] | None:
         file = self.path / "samples" / f"{stage}.jsonl"
@@ -153,6 +148,23 @@ class Run:
                 with contextlib.suppress(OSError):  # other runs stand in it
                     self.path.parent.rmdir()
             raise
+
+
+def write_whole(target: Path, text: str) -> None:
+    """Writes a file whole or not at all: a kill or a full disk leaves the old one, or none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    half = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        # half of a surrogate pair, which a server may send, becomes JSON's own escape of it
+        half.write_text(text, encoding="utf-8", errors="backslashreplace")
+        os.replace(half, target)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def json_lines(samples: Iterable[dict], default: Callable | None = None) -> str:
+    """One JSON object a line, ended each; `default` makes what JSON has no form for into something it has."""
+    return "".join(json.dumps(sample, default=default, ensure_ascii=False) + "\n" for sample in samples)
 
 
 def new_folder(parent: Path, needed_bytes: int = 0) -> Path:

@@ -1,6 +1,7 @@
 """lab eval --model: ours and lm-eval's tasks in one table, before and after, every number with its interval."""
 
 import json
+import os
 import shutil
 import threading
 from contextlib import contextmanager
@@ -434,22 +435,36 @@ def test_the_scorers_end_where_a_later_task_is_refused(own, tmp_path, monkeypatc
     assert closed == [["digits"]]
 
 
-@pytest.mark.parametrize("file", ["samples-model-lab_digits.jsonl", "summary.json"])
-def test_a_full_disk_is_one_sentence_and_what_was_written_stays(file, own, tmp_path, monkeypatch, capfd):
+@pytest.mark.parametrize(
+    ("file", "kept"),
+    [("samples-model-own_mine.jsonl", 0), ("samples-baseline-lab_digits.jsonl", 1), ("summary.json", 2)],
+)
+def test_a_full_disk_costs_neither_the_table_nor_what_was_written(file, kept, own, tmp_path, monkeypatch, capfd):
     def with_a_full_file(parent):
         folder = parent / "x"
         folder.mkdir(parents=True)
-        (folder / file).symlink_to("/dev/full")
+        (folder / f".{file}.{os.getpid()}").symlink_to("/dev/full")  # under this name it begins
         return folder
 
     monkeypatch.setattr(package, "new_folder", with_a_full_file)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="the disk is full: .*; free some space, then evaluate again"):
-        benchmark("tiny", [str(own / "mine.yaml"), "digits"], limit=20, output=str(tmp_path))
-    assert len((tmp_path / "eval" / "x" / "samples-model-own_mine.jsonl").read_text().splitlines()) == 20
+    tasks = [str(own / "mine.yaml"), "digits"]
+    with pytest.raises(UserError, match="the disk is full: .*untouched; free some space, then evaluate again"):
+        benchmark("tiny", tasks, limit=20, baseline="tiny" if "baseline" in file else "", output=str(tmp_path))
+    whole = [path for path in tmp_path.rglob("*") if "samples-" in path.name]
+    assert [len(path.read_text().splitlines()) for path in whole] == [20] * kept
     said = capfd.readouterr()
     assert "not a git repository" not in said.err
-    assert ("digits, accuracy, n = 20" in said.out) == (file == "summary.json")  # what was measured is not lost
+    assert "digits, accuracy, n = 20" in said.out and "lm-eval:own_mine, exact_match, first, n = 20" in said.out
+
+
+def test_a_server_that_goes_amid_the_second_column_does_not_cost_the_first(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    answers = iter([("5", "stop")] * 4)
+    with server(lambda request: next(answers, None)) as (url, _), pytest.raises(UserError, match="failed three times"):
+        benchmark("toy", ["digits"], limit=4, batch_size=1, baseline="toy", backend=url, output=str(tmp_path))
+    said = capfd.readouterr().out
+    assert "digits, accuracy, n = 4" in said and said.split("digits, accuracy")[0].split()[-1] == "baseline"
 
 
 def test_results_that_lm_eval_could_not_write_are_told(own, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import logging
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from lab.benchmark.tasks import Entry, build, find, ours
 from lab.config import Model
 from lab.distributed import world_size
 from lab.errors import UserError
-from lab.runs import new_folder
+from lab.runs import new_folder, write_whole
 
 
 def benchmark(
@@ -51,8 +52,22 @@ def benchmark(
         entries = build(names, notes, stack, samples, limit, small, remote)
         _check_sandbox(entries)
         folder = stack.enter_context(_results_folder(output))
-        results = {c.name: _evaluate(c, entries, backend, batch_size, limit, folder) for c in columns}
-        return folder, conclude(folder, columns, entries, results, backend, limit, notes)
+        results: dict[str, dict[str, Any]] = {}
+
+        def concluded() -> tuple[dict, str]:
+            return conclude(folder, columns, entries, results, backend, limit, notes)
+
+        try:
+            for column in columns:
+                results[column.name], tracker = _evaluate(column, entries, backend, batch_size, limit, folder)
+                _keep(folder, column, entries, results[column.name], tracker)
+            summary, shown = concluded()
+            write_whole(folder / "summary.json", json.dumps(summary, indent=2))
+        except (OSError, UserError):
+            if results:  # hours of evaluation are not lost for a full disk, or a server that is gone
+                print(f"\n{concluded()[1]}\n", flush=True)
+            raise
+        return folder, shown
 
 
 @contextmanager
@@ -86,8 +101,11 @@ def _evaluate(
     batch_size: int,
     limit: int | None,
     folder: Path,
-) -> dict[str, Any]:
-    """One column through lm-eval's simple_evaluate; its results JSON and every sample go into `folder`."""
+) -> tuple[dict[str, Any], Any]:
+    """One column through lm-eval's simple_evaluate: its results, and the tracker that writes them into `folder`.
+
+    Every sample is among the results, as lm-eval logs it, and for our tasks with a verdict an answer.
+    """
     from lm_eval import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
@@ -95,6 +113,7 @@ def _evaluate(
     from lab.stages.training import free_memory, quiet_libraries
 
     print(f"{column.name}: {column.model.checkpoint}", flush=True)
+    started = time.monotonic()
     tracker = EvaluationTracker(output_path=str(folder / f"results-{column.name}.json"))
     with quiet_libraries():
         lm, arguments = models.load(column.model, backend, batch_size)
@@ -117,16 +136,23 @@ def _evaluate(
             )
         del lm
         free_memory()
-    samples = results.pop("samples")
-    write_samples(folder, column.name, entries, samples)
-    tracker.save_results_aggregated(results, samples)
+    for task in ours(entries):
+        for sample in results["samples"][task.task_name]:
+            sample["verdicts"] = task.verdicts[sample["doc_id"]]
+    return results | {"seconds": time.monotonic() - started}, tracker
+
+
+def _keep(folder: Path, column: Column, entries: Sequence[Entry], results: dict[str, Any], tracker) -> None:
+    """Writes a column's samples, and lm-eval's own results JSON."""
+    write_samples(folder, column.name, entries, results["samples"])
+    theirs = {name: value for name, value in results.items() if name not in ("samples", "seconds")}
+    tracker.save_results_aggregated(theirs, results["samples"])
     try:
         json.loads(next(folder.glob(f"results-{column.name}_*.json")).read_text(encoding="utf-8"))
     except (StopIteration, ValueError) as error:  # lm-eval only logs why it could not write
         raise UserError(
             f"lm-eval's results could not be written to {folder}: free some space on its disk, then evaluate again"
         ) from error
-    return {**results, "samples": samples}
 
 
 @contextmanager

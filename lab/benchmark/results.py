@@ -1,6 +1,5 @@
 """What a benchmark leaves: the samples, summary.json, and the text of the table with what to mind about it."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,25 +7,18 @@ from pathlib import Path
 from lab.benchmark import numbers
 from lab.benchmark.columns import Column
 from lab.benchmark.tasks import Entry, ours
-from lab.runs import package_versions
+from lab.runs import json_lines, package_versions, write_whole
 
 
 def write_samples(folder: Path, column: str, entries: Sequence[Entry], samples: Mapping) -> None:
-    """samples-<column>-<task>.jsonl: each row as lm-eval logs it, and for our tasks a verdict an answer."""
+    """samples-<column>-<task>.jsonl, each whole or not there."""
     from lm_eval.utils import handle_non_serializable
 
     for entry in entries:
         for task in entry.tasks:
-            logged = samples[task.task_name]
-            if entry.ours:
-                for sample in logged:
-                    sample["verdicts"] = task.verdicts[sample["doc_id"]]
             name = re.sub(r"[^\w.-]", "_", task.task_name)
-            file = folder / f"samples-{column}-{name}.jsonl"
-            # half of a surrogate pair, which a server may send, becomes JSON's own escape of it
-            with file.open("w", encoding="utf-8", errors="backslashreplace") as lines:
-                for sample in logged:
-                    lines.write(json.dumps(sample, default=handle_non_serializable, ensure_ascii=False) + "\n")
+            lines = json_lines(samples[task.task_name], handle_non_serializable)
+            write_whole(folder / f"samples-{column}-{name}.jsonl", lines)
 
 
 def conclude(
@@ -36,11 +28,13 @@ def conclude(
     results: Mapping[str, dict],
     backend: str,
     limit: int | None,
-    notes: list[str],
-) -> str:
-    """Writes summary.json and returns what is printed: the table, the stock scorers' verdicts, the notes."""
+    notes: Sequence[str],
+) -> tuple[dict, str]:
+    """The columns that have results: what summary.json holds, and what is printed: table, stock verdicts, notes."""
+    columns = [column for column in columns if column.name in results]
     reference = columns[0].name
     found = numbers.lines(entries, results, reference)
+    notes = [*notes]
     notes += [note for column in columns for note in _doubts(column, entries, results[column.name]["samples"])]
     notes += [f"{line.entry.label}: {line.metric}, see the samples in {folder}" for line in found if not line.cells]
     if backend in ("hf", "vllm") and ours(entries):
@@ -57,7 +51,7 @@ def conclude(
             c.name: {
                 "checkpoint": c.model.checkpoint,
                 "mode": c.model.mode,
-                "seconds": float(results[c.name]["total_evaluation_time_seconds"]),
+                "seconds": results[c.name]["seconds"],
             }
             for c in columns
         },
@@ -68,13 +62,7 @@ def conclude(
     shown = [numbers.table(found, [column.name for column in columns], reference)]
     shown += _stock_verdicts(entries, {name: result["samples"] for name, result in results.items()})
     shown += ["\n".join(f"note: {note}" for note in notes)] if notes else []
-    text = "\n\n".join(shown)
-    try:
-        (folder / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
-    except OSError:
-        print(f"\n{text}\n", flush=True)  # hours of evaluation are not lost for a full disk
-        raise
-    return text
+    return summary, "\n\n".join(shown)
 
 
 def _stock_verdicts(entries: Sequence[Entry], samples: Mapping[str, Mapping]) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Report: a run folder → RUN/report.html, one page that needs no network and no script, and the table of `lab run`."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
@@ -11,6 +10,7 @@ from lab.errors import UserError
 from lab.evidence import charts, samples
 from lab.evidence.markup import Markup, element
 from lab.evidence.style import STYLE
+from lab.runs import write_whole
 from lab.sandbox import UNSAFE
 
 STAGES = ("base", "sft", "grpo")
@@ -48,9 +48,8 @@ def write_report(run: str | Path) -> Path:
         _folded("Provenance", _tree(provenance)) if provenance else None,
         element("footer", f"Made from {run.name} by reasoning-lab. Nothing on this page leaves your machine."),
     ]
-    path, partial = run / "report.html", run / "report.html.partial"
-    partial.write_text(page(f"{_name(summary)} · report", body), encoding="utf-8")
-    os.replace(partial, path)
+    path = run / "report.html"
+    write_whole(path, page(f"{_name(summary)} · report", body))
     return path
 
 

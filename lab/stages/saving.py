@@ -11,6 +11,7 @@ from lab.distributed import is_main
 from lab.errors import UserError
 from lab.kept import flush
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = ("No space left", "inline_container.cc")  # the second is torch.save, which loses the system's reason
 
 
@@ -41,7 +42,7 @@ def save_checkpoint(trainer, tokenizer, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def full_disk_told(target: Path, then: str = "`lab resume` the run") -> Iterator[None]:
-    """A full disk becomes a UserError that says what to do `then`.
+    """A full disk, or a quota that is used up, becomes a UserError that says what to do `then`.
 
     torch.save and safetensors have their own kinds of error for it.
     """
@@ -50,7 +51,7 @@ def full_disk_told(target: Path, then: str = "`lab resume` the run") -> Iterator
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC or any(words in str(error) for words in UNWRITABLE):
+        if getattr(error, "errno", None) in FULL or any(words in str(error) for words in UNWRITABLE):
             raise UserError(
                 f"the disk is full: {target} could not be saved, what was saved before is untouched; free some space, "
                 f"then {then}"
