@@ -1,6 +1,5 @@
 """Export: a run's model as one folder that plain transformers loads, with a model card of its numbers."""
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -98,7 +97,7 @@ def _merge_adapter(run: Run, source: Path, target: Path) -> None:
     from lab.checkpoints import load_model
 
     settings = load_experiment(str(run.path / "config.yaml")).model
-    began = json.loads((run.path / "provenance.json").read_text())["checkpoint"]["path"]
+    began = run.provenance["checkpoint"]["path"]
     starts = [run.path / "sft"] if source.parent.name == "grpo" and (run.path / "sft" / "config.json").is_file() else []
     trust = {"trust_remote_code": settings.trust_remote_code, "allow_pickle": settings.allow_pickle}
     base = load_model((starts or [began])[0], dtype="float32", **trust)

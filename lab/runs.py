@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from lab import records
 from lab.config import Experiment
 from lab.errors import UserError
 from lab.task import Task
@@ -75,7 +76,7 @@ class Run:
 
     @property
     def summary(self) -> dict:
-        return self._read("summary.json", "task", "seed", "stages")
+        return records.read(self.path / "summary.json", records.Summary)
 
     @property
     def unfinished(self) -> list[str]:
@@ -91,19 +92,7 @@ class Run:
 
     @property
     def provenance(self) -> dict:
-        return self._read("provenance.json")
-
-    def _read(self, name: str, *needed: str) -> dict:
-        try:
-            found = json.loads((self.path / name).read_text(encoding="utf-8"))
-            if not isinstance(found, dict) or not found.keys() >= {*needed}:
-                raise ValueError("it holds no " + (", ".join(needed) or "mapping"))
-            return found
-        except (FileNotFoundError, ValueError) as error:
-            raise UserError(
-                f"{self.path / name} is missing or damaged ({error}): put it back from a copy; the run's checkpoints, "
-                "in its folders sft and grpo, load without it"
-            ) from error
+        return records.read(self.path / "provenance.json", records.Provenance)
 
     def add_provenance(self, **facts) -> None:
         self.write("provenance.json", json.dumps(self.provenance | facts, indent=2))
@@ -115,12 +104,8 @@ class Run:
 
     def metrics(self, stage: str | None = None) -> list[dict]:
         """The lines of metrics.jsonl, of one stage or all; a line that a kill cut short is left out."""
-        file = self.path / "metrics.jsonl"
-        lines = []
-        for text in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
-            with contextlib.suppress(json.JSONDecodeError):
-                lines.append(json.loads(text))
-        return [line for line in lines if stage in (None, line["stage"])]
+        lines = records.read_lines(self.path / "metrics.jsonl", may_be_cut=True)
+        return [line for line in lines if stage in (None, line.get("stage"))]
 
     def drop_metrics(self, stage: str, after: int) -> None:
         """Takes a stage's steps beyond `after` out of metrics.jsonl: they are about to be done again."""
@@ -134,7 +119,7 @@ class Run:
 
     def read_samples(self, stage: str) -> list[dict] | None:
         file = self.path / "samples" / f"{stage}.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else None
+        return records.read_lines(file) if file.is_file() else None
 
     @contextlib.contextmanager
     def removed_if_nothing_was_made(self) -> Iterator["Run"]:

@@ -1,6 +1,5 @@
 """Parity: the same rows through SFT, GRPO, evaluation and lm-eval, compared token for token and score for score."""
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -74,19 +73,19 @@ def parity(spec: str, model: Model, count: int = 32) -> Parity:
 
 def renderer_note(checkpoint: str | Path, renderer: Renderer, tasks: Mapping[str, Task]) -> str | None:
     """A sentence where a run's checkpoint was trained on other prompts than `renderer` and `tasks` make now."""
-    from lab.runs import run_of, sha256
+    from lab.runs import Run, run_of, sha256
 
     run = run_of(checkpoint)
     if run is None:
         return None
-    trained = json.loads((run / "provenance.json").read_text())
+    trained = Run(run).provenance
     if (was := trained.get("renderer")) and was != renderer.fingerprint:
         return (
             f"{checkpoint} was trained with the renderer {was}, this is {renderer.fingerprint}: the chat template, its "
             "arguments or the mode differ, so the prompts are others than in training"
         )
     for name, facts in trained.get("tasks", {}).items():
-        if name in tasks and facts["sha256"] != sha256(Path(tasks[name].source)):
+        if name in tasks and facts.get("sha256") != sha256(Path(tasks[name].source)):
             return f"the task file {name} has changed since {checkpoint} was trained on it"
     return None
 

@@ -1,12 +1,11 @@
 """Report: a run folder → RUN/report.html, one page that needs no network and no script, and the table of `lab run`."""
 
-import json
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from lab.errors import UserError
+from lab import records
 from lab.evidence import charts, samples
 from lab.evidence.markup import Markup, element
 from lab.evidence.style import STYLE
@@ -32,11 +31,11 @@ def write_report(run: str | Path) -> Path:
     summary.json gives the table, metrics.jsonl the curves, samples/ the completions; each of them may be missing.
     """
     run = Path(run)
-    summary = read_json(run / "summary.json")
-    provenance = read_json(run / "provenance.json")
-    metrics = list(read_lines(run / "metrics.jsonl"))
+    summary = _record(run / "summary.json", records.Summary)
+    provenance = _record(run / "provenance.json", records.Provenance)
+    metrics = records.read_lines(run / "metrics.jsonl", may_be_cut=True)
     config = (run / "config.yaml").read_text(encoding="utf-8") if (run / "config.yaml").is_file() else ""
-    lines = {stage: list(read_lines(run / "samples" / f"{stage}.jsonl")) for stage in STAGES}
+    lines = {stage: records.read_lines(run / "samples" / f"{stage}.jsonl") for stage in STAGES}
     body = [
         _header(summary),
         _alarm(provenance),
@@ -279,6 +278,10 @@ def _tree(value: Any) -> Markup:
 # ---- numbers and files
 
 
+def _record(file: Path, kind: type) -> dict:
+    return records.read(file, kind) if file.is_file() else {}
+
+
 def _completions_wanted(config: str) -> int:
     import yaml
 
@@ -312,24 +315,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def read_json(path: Path) -> dict:
-    """The object in a JSON file; empty where there is no such file. UserError where it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): put it back from a copy, or move it away") from error
-
-
-def read_lines(path: Path) -> Iterator[dict]:
-    """The objects of a JSON-lines file; a last line that a killed run left unfinished is passed over."""
-    if not path.is_file():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            if number < len(lines):
-                raise

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.errors import UserError
 from lab.evidence import charts, samples
 from lab.evidence.markup import element
 from lab.evidence.report import table, warnings, write_report
@@ -170,13 +171,12 @@ def test_a_run_that_has_hardly_begun_has_a_page(tmp_path):
     assert "No stage has been evaluated yet." in page.text
     (tmp_path / "metrics.jsonl").write_text('{"stage": "sft", "step": 1, "loss": NaN}\n{"stage": "sft", "step": 2, "lo')
     assert "SFT" in read(tmp_path).text
-    (tmp_path / "summary.json").write_text('{"stages": {"grpo": {"accuracy": null, "ci95": null, "n": 3}}}')
-    assert "–" in read(tmp_path).text
 
 
-def test_a_line_that_is_broken_in_the_middle_is_not_passed_over(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"stage": "sf\n{"stage": "sft", "step": 2}\n')
-    with pytest.raises(json.JSONDecodeError):
+@pytest.mark.parametrize("text", ['{"stage": "sf\n{"stage": "sft", "step": 2}\n', '[]\n{"stage": "sft", "step": 2}\n'])
+def test_a_line_that_is_broken_in_the_middle_is_told(tmp_path, text):
+    (tmp_path / "metrics.jsonl").write_text(text)
+    with pytest.raises(UserError, match="metrics.jsonl is damaged in line 1"):
         write_report(tmp_path)
 
 
