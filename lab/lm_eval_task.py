@@ -86,6 +86,12 @@ class LabTask(ConfigurableTask):
         self.prefilled = ""
         if apply_chat_template:
             prompt = chat_template(messages)
+            others = [message for message in messages if message["role"] != "system"]
+            if len(others) < len(messages) and prompt == chat_template(others):  # lm-eval only logs that it left it out
+                raise UserError(
+                    f"{self.config.task} has a system message, which this model's chat template refuses or leaves out: "
+                    "write it into the task's prompt, or choose another checkpoint"
+                )
             if isinstance(prompt, str):  # an endpoint's is not rendered yet
                 self.prefilled = opened_thought(prompt)
             return prompt

@@ -93,7 +93,16 @@ class Renderer:
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def _template(self, messages: list[Message], **options):
-        return self.tokenizer.apply_chat_template(messages, **options, **self.template_kwargs)
+        from jinja2 import TemplateError
+
+        try:
+            return self.tokenizer.apply_chat_template(messages, **options, **self.template_kwargs)
+        except TemplateError as error:
+            roles = ", ".join(message["role"] for message in messages)
+            raise UserError(
+                f"the chat template refuses messages of the roles {roles} ({error}): write the task without what it "
+                "refuses (a system message can go into the prompt), or choose another checkpoint"
+            ) from error
 
 
 def opened_thought(prompt: str) -> str:

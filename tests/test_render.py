@@ -54,6 +54,14 @@ def test_a_prefilled_thought_is_not_written_twice(renderer):
     assert renderer.completion_text([i for i, m in zip(ids, mask) if m]) == "hm</think>2"
 
 
+def test_a_template_that_refuses_the_messages_is_one_sentence(tiny_renderer):
+    tokenizer = copy.deepcopy(tiny_renderer.tokenizer)
+    tokenizer.chat_template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    strict = Renderer(tokenizer, tiny_renderer.end_ids)
+    with pytest.raises(UserError, match="of the roles system, user .no system.: write the task without"):
+        strict.prompt_ids([{"role": "system", "content": "be kind"}, *MESSAGES])
+
+
 def test_the_fingerprint_tells_templates_apart(tiny_renderer):
     other = copy.deepcopy(tiny_renderer.tokenizer)
     other.chat_template = DEFAULT_SYSTEM

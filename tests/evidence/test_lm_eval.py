@@ -200,6 +200,14 @@ def test_a_prefilled_thought_is_no_answer_until_it_ends(mine, tiny_renderer):
     assert "think" not in template  # the thought was opened by the model's template alone
 
 
+def test_a_system_message_that_lm_eval_would_leave_out_is_refused(mine, tiny_renderer):
+    lm = scripted(tiny_renderer.tokenizer, lambda prompt, before: "")
+    lm.apply_chat_template = lambda messages, **_: "".join(m["content"] for m in messages if m["role"] != "system")
+    with pytest.raises(UserError, match="lab_x has a system message, which this model's chat template refuses"):
+        run(lm, lab_task(mine), limit=2)
+    assert not lm.asked
+
+
 def test_without_a_chat_template_it_is_refused_unless_meant(mine, tiny_renderer):
     lm = scripted(tiny_renderer.tokenizer, lambda prompt, before: "")
     with pytest.raises(UserError, match="--apply_chat_template"):
