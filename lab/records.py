@@ -71,6 +71,7 @@ class Provenance(TypedDict, total=False):
     label: str
     processes: int
     renderer: str
+    resumed_with: list[str]  # versions other than those it began with
     sandbox: dict | None
     stages: list[str]
     tasks: dict[str, Named]

@@ -18,7 +18,7 @@ from lab.config import Experiment
 from lab.errors import UserError
 from lab.task import Task
 
-PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "deepspeed", "datasets", "lm-eval", "math-verify")
+TRAINED_WITH = ("torch", "transformers", "trl", "accelerate", "peft", "deepspeed", "datasets", "math-verify")
 SPARE = 200 * 2**20  # bytes left free beside the checkpoints a run is about to write
 HASHED_WHOLE = 2 * 2**30  # bytes of weights up to which a checkpoint is hashed in full: about two seconds
 
@@ -223,10 +223,16 @@ def size_in_bytes(checkpoint: Path | str) -> int:
 
 def package_versions() -> dict[str, str]:
     found = {}
-    for name in (*PACKAGES, "reasoning-lab"):
+    for name in (*TRAINED_WITH, "lm-eval", "reasoning-lab"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
+
+
+def changed_versions(began: dict[str, str], now: dict[str, str]) -> str:
+    """What a run trains with and has changed since it began, as "trl 1.15.0 → 1.16.0, …"; "" where nothing has."""
+    pairs = [(name, began.get(name), now.get(name)) for name in ("python", *TRAINED_WITH, "reasoning-lab")]
+    return ", ".join(f"{name} {was or 'none'} → {now or 'none'}" for name, was, now in pairs if began and was != now)
 
 
 def checkpoint_hash(checkpoint: Path | str) -> str | None:

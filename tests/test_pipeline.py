@@ -123,3 +123,33 @@ def test_the_same_seed_gives_the_same_numbers(lab, tmp_path):
         return [(line["stage"], line["step"], line["loss"]) for line in map(json.loads, file.read_text().splitlines())]
 
     assert losses("a") == losses("b")
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """A run whose only stage, which does nothing here, has not been measured."""
+    from lab.config import load_experiment
+    from lab.stages import pipeline
+
+    monkeypatch.setattr(pipeline, "_stage", lambda *_: None)
+    return pipeline.run_experiment(load_experiment("smoke", [f"output={tmp_path}", "eval.n=4"]), ["base"])
+
+
+def test_libraries_that_changed_before_a_resume_are_told_and_noted(begun, capsys):
+    from lab.evidence.report import write_report
+    from lab.resume import resume
+
+    resume(begun.path)
+    assert "libraries" not in capsys.readouterr().err and "resumed_with" not in begun.provenance
+    versions = begun.provenance["versions"]
+    then = {name: version for name, version in versions.items() if name != "peft"} | {"trl": "0.1", "lm-eval": "0.1"}
+    begun.add_provenance(versions=then)
+    for _ in range(2):
+        resume(begun.path)
+        (told,) = [line for line in capsys.readouterr().err.splitlines() if "libraries have changed" in line]
+        changed = f"trl 0.1 → {versions['trl']}, peft none → {versions['peft']}"
+        assert f"({changed})" in told and begun.provenance["resumed_with"] == [changed]
+    assert changed in write_report(begun.path).read_text()
+    begun.add_provenance(versions=versions)  # the old ones are back; what was trained with the others stays said
+    resume(begun.path)
+    assert "libraries" not in capsys.readouterr().err and begun.provenance["resumed_with"] == [changed]

@@ -132,6 +132,11 @@ def warnings(summary, provenance, metrics) -> list[str]:
         found.append(
             f"The reward audit was overridden: {audit.get('reason') or 'it had found a way to score undeserved'}."
         )
+    for changed in provenance.get("resumed_with", ()):
+        found.append(
+            f"The run was resumed with other versions than it began with ({changed}): its numbers may differ from "
+            "those of a run in one piece."
+        )
     silent = [line["zero_signal"] for line in metrics if isinstance(line.get("zero_signal"), (int, float))]
     late = silent[-max(1, len(silent) // 4) :]
     if late and sum(late) / len(late) > TOO_MANY_SILENT:

@@ -13,7 +13,7 @@ from lab.distributed import any_rank, is_main, share_object, start_processes, wo
 from lab.errors import LostRankError, UserError
 from lab.progress import LiveLine, clock
 from lab.pulse import Pulse, is_loss
-from lab.runs import Run, provenance, size_in_bytes
+from lab.runs import Run, changed_versions, provenance, size_in_bytes
 from lab.sandbox import UNSAFE, VARIABLE, checked
 from lab.scoring import Scorer, check_budget
 from lab.stop import Stop, Stopped, stop_on_sigterm
@@ -68,6 +68,7 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
         facts |= {"stages": list(stages), "label": label, "sandbox": sandbox, "decontamination": data.decontamination}
         if resumed:
             check_unchanged(resumed, facts)
+            data.notes += versions_noted(resumed, facts["versions"])
         if "grpo" in stages and experiment.grpo.audit != "off" and not resumed:
             facts["audit"] = audited(experiment, tasks, scorer)
         # Each stage leaves its weights; while one trains, two checkpoints with Adam's two moments may lie beside them.
@@ -249,6 +250,20 @@ def check_unchanged(run: Run, facts: dict) -> None:
             raise UserError(
                 f"{run.path} cannot be resumed: {hint} has changed since it began; put it back, or start a new run"
             )
+
+
+def versions_noted(run: Run, versions: dict[str, str]) -> list[str]:
+    """A sentence where libraries have changed since the run began, which is noted in its provenance, too."""
+    began = run.provenance
+    changed, known = changed_versions(began.get("versions", {}), versions), began.get("resumed_with", [])
+    if not changed:
+        return []
+    if is_main() and changed not in known:
+        run.add_provenance(resumed_with=[*known, changed])
+    return [
+        f"libraries have changed since the run began ({changed}): from here its numbers may differ from those it would "
+        "have had; install the old versions for the same"
+    ]
 
 
 def _shared_run(experiment: Experiment, facts: dict, needed_bytes: int) -> Run:
