@@ -41,13 +41,14 @@ class Answer(str):
 class LabTask(ConfigurableTask):
     """A lab task for lm-eval.
 
-    config["metadata"] says which and how: lab_task (name or path), rows, split ("test"), seed (0), and mode: "chat", or
-    "completion" for a base model. config["repeats"] samples a row that many times at temperature 1 and adds pass@k.
+    config["metadata"] says which and how: lab_task (name or path), rows, split ("test"), row_seed (0; lm-eval adds the
+    --model_args, in which a `seed` is the model's), and mode: "chat", or "completion" for a base model.
+    config["repeats"] samples a row that many times at temperature 1 and adds pass@k.
     """
 
     def __init__(self, data_dir=None, cache_dir=None, download_mode=None, config: Mapping | None = None):
         config = {key: value for key, value in config.items() if key != "class"}
-        self.settings = {"split": TEST, "seed": 0, "mode": "chat", **(config.get("metadata") or {})}
+        self.settings = {"split": TEST, "row_seed": 0, "mode": "chat", **(config.get("metadata") or {})}
         self.lab_task = load_task(self.settings["lab_task"])
         self.scorer = Scorer({self.lab_task.name: self.lab_task}, workers=2)
         self.prefilled, self.tokenizer = "", None
@@ -61,7 +62,7 @@ class LabTask(ConfigurableTask):
     def download(self, *_, **__) -> None:
         """Draws the rows. lm-eval is shown a copy as text, because a round trip through Arrow would change some."""
         count = self.settings.get("rows") or (ROWS if self.lab_task.splits == "hash" else MOST_HELD_OUT)
-        rows = self.lab_task.sample(self.settings["split"], count, int(self.settings["seed"]))
+        rows = self.lab_task.sample(self.settings["split"], count, int(self.settings["row_seed"]))
         self.rows: list[Row] = verified(self.lab_task, rows, self.scorer, self.notes)
         docs = [{"index": i, "row": json.dumps(row, default=str)} for i, row in enumerate(self.rows)]
         self.dataset = {TEST: Dataset.from_list(docs)}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +141,26 @@ def test_a_users_own_file_by_path_and_its_prompt_as_it_is(mine, tiny_renderer):
     assert "{% raw %} {{x}}" in lm.asked[0][0] and "Be {% brief %}." in lm.asked[0][0]
     assert lm.asked[0][1]["until"] == [] and lm.asked[0][1]["max_gen_toks"] == 9
     assert all(type(row["pair"]) is tuple for row in task.rows)  # rewards see the row, not a copy that JSON changed
+
+
+def test_an_odd_path_is_found_and_two_files_of_one_name_are_refused(mine):
+    from lm_eval.tasks import TaskManager
+
+    odd = mine.parent / 'it\'s "odd": ü.py'
+    shutil.copy(mine, odd)
+    manager = TaskManager(include_path=str(write_yamls([str(odd)], mine.parent / "odd")), include_defaults=False)
+    name = 'lab_it\'s "odd": ü'
+    assert manager.load([name])["tasks"][name].lab_task.source == str(odd)
+    (mine.parent / "other").mkdir()
+    twin = shutil.copy(mine, mine.parent / "other")
+    with pytest.raises(UserError, match="would both be lab_mine in lm-eval: rename one"):
+        write_yamls([str(mine), str(twin)], mine.parent / "both")
+    assert not (mine.parent / "both").exists()
+
+
+def test_the_seed_of_a_models_arguments_draws_no_other_rows():
+    assert lab_task("digits", metadata={"lab_task": "digits", "seed": 7}).rows == lab_task("digits").rows
+    assert lab_task("digits", metadata={"lab_task": "digits", "row_seed": 7}).rows != lab_task("digits").rows
 
 
 def test_what_is_truncated_unscorable_or_uncommitted(mine, tiny_renderer):
