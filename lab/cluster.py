@@ -7,10 +7,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from lab.checkpoints import resolve
-from lab.config import STAGES, Experiment
+from lab.config import Experiment
 from lab.data import load_tasks
 from lab.errors import UserError
-from lab.launch import GRACE_SECONDS, Preset, command, load_preset
+from lab.launch import GRACE_SECONDS, Preset, batch_plans, command, load_preset
 from lab.memory import planned
 from lab.plan import BatchPlan
 from lab.vllm import check_settings
@@ -42,9 +42,8 @@ class Job:
 
     def batches(self) -> dict[str, BatchPlan]:
         """Each training stage's batch plan."""
-        sections = [section for section in STAGES if getattr(self.experiment, section)]
         longest = max(task.max_tokens for task in load_tasks(self.experiment).values())
-        return {section: self.experiment.plan(section, self.processes, longest) for section in sections}
+        return batch_plans(self.experiment, self.processes, longest=longest)
 
     def describe(self) -> str:
         """The plan in words: machines, batches, and an estimate of the memory."""

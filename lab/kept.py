@@ -5,10 +5,10 @@ import os
 import shutil
 from pathlib import Path
 
-from lab.distributed import world_size
+from lab.distributed import engine_asked, world_size
 from lab.errors import UserError
 
-MARK = "complete.json"  # written last: the checkpoint's files with their sizes, and the processes it belongs to
+MARK = "complete.json"  # written last: the files with their sizes, and the processes and engine they belong to
 
 
 def mark_complete(folder: Path) -> None:
@@ -18,7 +18,7 @@ def mark_complete(folder: Path) -> None:
         flush(file)
     sizes = {name: file.stat().st_size for name, file in files.items()}
     half = folder / f".{MARK}"
-    half.write_text(json.dumps({"processes": world_size(), "files": sizes}, indent=1))
+    half.write_text(json.dumps({"processes": world_size(), "engine": engine_asked(), "files": sizes}, indent=1))
     os.replace(half, folder / MARK)
 
 
@@ -43,15 +43,21 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The checkpoint to go on from; UserError where it belongs to another number of processes."""
+    """The checkpoint to go on from; UserError where it belongs to another number of processes, or another engine."""
     whole = [path for path in checkpoints(folder) if is_complete(path)]
     if not whole:
         return None
-    processes = json.loads((whole[-1] / MARK).read_text())["processes"]
+    mark = json.loads((whole[-1] / MARK).read_text())
+    processes, engine = mark["processes"], mark.get("engine", engine_asked())
     if processes != world_size():
         raise UserError(
             f"{whole[-1]} was written by {processes} process{'es' * (processes > 1)}, this is a run of {world_size()}: "
             f"optimizer shards and random states belong to their process, so resume with {processes}"
+        )
+    if engine != engine_asked():
+        raise UserError(
+            f"{whole[-1]} was written under {engine}, this is a run under {engine_asked()}, which would begin with an "
+            "empty optimizer: resume with the preset that the run was started with"
         )
     return whole[-1]
 

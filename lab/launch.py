@@ -16,6 +16,7 @@ import yaml
 from lab.config import STAGES, Experiment
 from lab.distributed import OUTCOME
 from lab.errors import UserError, nearest
+from lab.plan import BatchPlan, shared_to_the_end
 
 GRACE_SECONDS = 280  # after SIGTERM, for ranks to finish their step and save: torchrun's own are 30
 PRESETS = Path(__file__).resolve().parent.parent / "configs" / "accelerate"
@@ -96,6 +97,16 @@ def fitted(preset: Preset, devices: int | None = None) -> int:
     return preset.processes
 
 
+def batch_plans(
+    experiment: Experiment, processes: int, stages: Sequence[str] = STAGES, longest: int | None = None
+) -> dict[str, BatchPlan]:
+    """Each training stage's batch plan on so many processes; longest: the tasks' most tokens."""
+    plans = {name: experiment.plan(name, processes, longest) for name in stages if getattr(experiment, name)}
+    if "sft" in plans:
+        plans["sft"] = shared_to_the_end(plans["sft"], experiment.sft.demonstrations)
+    return plans
+
+
 def _devices() -> int:
     import torch
 
@@ -116,9 +127,8 @@ def start(preset_name: str, experiment: Experiment | None, arguments: list[str])
     """Runs `lab ARGUMENTS` under the preset, here and now; returns its exit code. SIGTERM is passed on."""
     preset = load_preset(preset_name)
     processes = fitted(preset)
-    for section in STAGES:
-        if experiment and getattr(experiment, section):
-            experiment.plan(section, processes)
+    if experiment:  # what does not divide is refused here
+        batch_plans(experiment, processes, [stage for stage in STAGES if arguments[0] in ("run", stage)])
     with tempfile.TemporaryDirectory() as folder:
         _, *launcher = command(preset, arguments, processes)
         environment = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(GRACE_SECONDS)} | os.environ | {OUTCOME: folder}

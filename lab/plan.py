@@ -1,5 +1,7 @@
 """The batch plan: prompts a step × answers a prompt = processes × micro-batch × accumulation."""
 
+import dataclasses
+import math
 from dataclasses import dataclass
 
 from lab.errors import UserError
@@ -76,6 +78,25 @@ def plan_batch(
         )
     micro, accum = (given, other) if micro_batch is not None else (other, given)
     return BatchPlan(prompts, answers, processes, micro, accum, tokens)
+
+
+def shared_to_the_end(plan: BatchPlan, examples: int) -> BatchPlan:
+    """SFT's plan for `examples` rows an epoch, of whose last, smaller step each process gets as many rows, too.
+
+    Otherwise accelerate would fill that step up with rows seen before: another experiment than one process makes.
+    Raises UserError, with the numbers of examples that would do, where the processes cannot share it.
+    """
+    left, processes = examples % plan.prompts, plan.processes
+    if left % processes:
+        fitting = _nearest(examples, lambda n: n % plan.prompts % processes == 0)
+        raise UserError(
+            f"sft: {examples} demonstrations leave {left} for an epoch's last step, which {processes} processes cannot "
+            f"share alike: use demonstrations {fitting}"
+        )
+    if processes == 1:
+        return plan
+    micro = math.gcd(plan.micro_batch, left // processes)
+    return dataclasses.replace(plan, micro_batch=micro, accumulation=plan.micro_batch * plan.accumulation // micro)
 
 
 def _nearest(number: int, fits) -> str:

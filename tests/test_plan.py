@@ -3,7 +3,7 @@
 import pytest
 
 from lab.errors import UserError
-from lab.plan import MICRO_BATCH, plan_batch
+from lab.plan import MICRO_BATCH, plan_batch, shared_to_the_end
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
@@ -35,3 +35,15 @@ def test_the_number_of_prompts_follows_from_trls_own_sizes():
 def test_what_does_not_divide_is_refused_with_what_does(arguments, said):
     with pytest.raises(UserError, match=said):
         plan_batch("grpo", **arguments)
+
+
+def test_an_epochs_last_smaller_step_is_shared_alike_too():
+    plan = plan_batch("sft", 8, 1, processes=2)
+    assert (plan.micro_batch, plan.accumulation) == (4, 1)
+    last = shared_to_the_end(plan, 20)  # 8, 8 and 4 rows, two of them on each process
+    assert (last.micro_batch, last.accumulation) == (2, 2)
+    assert shared_to_the_end(plan, 24) == plan
+    with pytest.raises(UserError, match="25 demonstrations leave 1 for .* use demonstrations 24 or 26"):
+        shared_to_the_end(plan, 25)
+    alone = plan_batch("sft", 8, 1, processes=1)
+    assert shared_to_the_end(alone, 25) == alone

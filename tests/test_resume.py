@@ -156,13 +156,20 @@ def test_sigterm_saves_and_exits_0_and_half_written_checkpoints_are_passed_over(
     assert again.returncode == 0 and "grpo" in again.stdout
 
 
-def test_another_number_of_processes_is_refused(lab, stopped, tmp_path):
+@pytest.mark.parametrize(
+    "began, said",
+    [
+        ({"processes": 2}, "was written by 2 processes, this is a run of 1"),
+        ({"engine": "deepspeed zero-2"}, "was written under deepspeed zero-2, this is a run under one process"),
+    ],
+)
+def test_another_number_of_processes_or_another_engine_is_refused(lab, stopped, tmp_path, began, said):
     run = copy_of(stopped, tmp_path)
     mark = next(run.glob("grpo/checkpoint-*/complete.json"))
-    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"processes": 2}))
+    mark.write_text(json.dumps(json.loads(mark.read_text()) | began))
     resumed = lab("resume", run)
     assert resumed.returncode == 2
-    assert "was written by 2 processes, this is a run of 1" in resumed.stderr
+    assert said in resumed.stderr
 
 
 def test_a_changed_task_is_refused(lab, stopped, tmp_path):

@@ -32,7 +32,7 @@ def sft(
     trainer = built(
         SFTTrainer,
         model=model,
-        args=built(SFTConfig, **trainer_arguments(experiment, "sft", folder / "trainer")),
+        args=built(SFTConfig, **trainer_arguments(experiment, "sft", folder / "trainer", len(rows))),
         train_dataset=Dataset.from_list([training_row(tasks[row["task"]], row, renderer) for row in rows]),
         processing_class=renderer.tokenizer,
         peft_config=lora_config(experiment),

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from lab.config import Experiment
 from lab.defaults import SET_BY_THE_LAB
-from lab.distributed import check_engine, is_main, machine_arguments, release_engine, world_size
+from lab.distributed import check_engine, is_main, launched, machine_arguments, release_engine, world_size
 from lab.errors import UserError
+from lab.plan import shared_to_the_end
+from lab.progress import LiveLine
 from lab.pulse import Pulse
 from lab.runs import Run
 from lab.stages.saving import full_disk_told, save_checkpoint
@@ -32,10 +34,15 @@ def training_dtype(experiment: Experiment) -> str:
     return "float32" if experiment.model.dtype == "auto" and not experiment.lora else experiment.model.dtype
 
 
-def trainer_arguments(experiment: Experiment, stage: str, folder: Path) -> dict:
-    """Every argument for SFTConfig or GRPOConfig: the machine's, the batch plan's, then the user's."""
+def trainer_arguments(experiment: Experiment, stage: str, folder: Path, examples: int = 0) -> dict:
+    """Every argument for SFTConfig or GRPOConfig: the machine's, the batch plan's, then the user's.
+
+    examples: the rows of an SFT epoch.
+    """
     given = {k: v for k, v in getattr(experiment, stage).arguments.items() if k not in SET_BY_THE_LAB}
     plan = experiment.plan(stage, processes=world_size())
+    if stage == "sft":
+        plan = shared_to_the_end(plan, examples)
     batch = {"per_device_train_batch_size": plan.micro_batch, "gradient_accumulation_steps": plan.accumulation}
     fixed = {"output_dir": str(folder), "seed": experiment.seed}
     return machine_arguments(experiment.model.dtype) | given | batch | fixed
@@ -86,7 +93,7 @@ def fit(trainer, tokenizer, folder: Path, run: Run, stop: Stop, pulse: Pulse) ->
     if start:
         restore(trainer, start)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(engine_check(trainer, run, pulse))
+    trainer.add_callback(engine_check(trainer, folder.name, run, pulse))
     trainer.add_callback(Keeper(trainer, limit, stop, steps_between_generations(trainer)))
     with stop.at_step_ends():
         objections = library_objections(type(trainer).__name__, (ImportError,))
@@ -108,8 +115,11 @@ def steps_between_generations(trainer) -> int:
     return max(1, generation * trainer.num_iterations // trainer.args.gradient_accumulation_steps)
 
 
-def engine_check(trainer, run: Run, pulse: Pulse):
-    """A callback that refuses another engine than the launcher's, and notes the one in use and each step's begin."""
+def engine_check(trainer, stage: str, run: Run, pulse: Pulse):
+    """A callback that refuses another engine than the launcher's, and says the one in use and notes each step's begin.
+
+    Nothing is said of a process that no launcher started.
+    """
     from transformers import TrainerCallback
 
     class EngineCheck(TrainerCallback):
@@ -117,6 +127,9 @@ def engine_check(trainer, run: Run, pulse: Pulse):
             engine = check_engine(trainer.model_wrapped)
             if is_main():
                 run.add_provenance(engine=engine)
+                if launched():
+                    batch = f"{args.per_device_train_batch_size} rows × {args.gradient_accumulation_steps} accumulation"
+                    LiveLine().done(f"{stage:5} engine: {engine}, {world_size()} × {batch} a step")
 
         def on_step_begin(self, args, state, control, **kwargs):
             pulse.step = state.global_step

@@ -14,7 +14,7 @@ EXPERIMENT = """
 name: invariance
 model: tiny
 task: digits
-sft: {demonstrations: 24, examples_per_step: 8, learning_rate: 1e-3, save_total_limit: 2}
+sft: {demonstrations: 20, examples_per_step: 8, learning_rate: 1e-3, save_total_limit: 2}
 grpo: {prompts_per_step: 4, num_generations: 4, max_steps: 3, learning_rate: 1e-3}
 eval: {n: 16, base: false}
 """
