@@ -34,7 +34,7 @@ def gold_texts(gold) -> list[str]:
 class Recipe:
     """A declared reward function; call it with its parameters to get a Reward.
 
-    reads        the row fields it needs, checked before a model is loaded
+    reads        the row fields it needs, checked before a model is loaded; a row where one is None or NaN is unscorable
     range        (lowest, highest) value it may return, both finite; anything outside is a bug and raises
     version      to be raised when its verdicts change: cached scores of an older version are not reused
     sees         "response": everything the model wrote; "answer": its answer region and `finished` alone, so that
@@ -110,7 +110,7 @@ class Reward:
     recipe: Recipe
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def reads(self) -> tuple[str, ...]:
         """The row fields that it and the rewards among its parameters need."""
         fields = [*self.recipe.reads, *(name for inner in self._inner for name in inner.reads)]
@@ -142,6 +142,11 @@ class Reward:
 
     def score(self, response: Response, row: Row):
         """The raw verdict, in this process and without a deadline; for an async reward, its awaitable."""
+        for name in self.reads:
+            value = row.get(name, "")
+            if value is None or (isinstance(value, float) and value != value):  # str() would make it the answer "None"
+                nothing = Score(None, f"the row's {name!r} is {value}")
+                return _awaitable(nothing) if self.is_async else nothing
         return self.recipe.function(response, row, **self.parameters)
 
     def checked(self, verdict, where: str = "") -> Score:
@@ -156,6 +161,10 @@ class Reward:
                 f"from {low:g} to {high:g}: mend the reward or declare its range"
             )
         return Score(float(value), reason)
+
+
+async def _awaitable(score: Score) -> Score:
+    return score
 
 
 def _is_range(range: tuple) -> bool:

@@ -47,7 +47,8 @@ class Task:
     answer       where the answer stands: "everything", "last line", "boxed", or a tag such as "<answer>"
     demonstrate  row → the assistant's text (or several messages) for SFT; by default the gold in its region
     weights      reward name → its weight in GRPO's sum (1 unless told)
-    gates        reward name → the reward that must be at its best, or else the first counts as its lowest
+    gates        reward name → the reward that must be at its best, behind its own gate where it has one, or else the
+                 first counts as its lowest
     primary      the reward shown as accuracy
     gold         the row field that holds the gold answer, or None where rows have none
     max_tokens   a completion's length in tokens that suffices for this task
@@ -82,6 +83,12 @@ class Task:
                 if name not in self.rewards:
                     hint = nearest(name, self.rewards, f"the task's rewards are {', '.join(self.rewards)}")
                     raise ContractError(f"{label} names the reward {name!r}, which the task does not have: {hint}")
+        for name in self.gates:
+            behind = [name]
+            while gate := self.gates.get(behind[-1]):
+                behind.append(gate)
+                if gate in behind[:-1]:
+                    raise ContractError(f"gates form a circle ({' → '.join(behind)}): leave one of them out")
         for name in self.rewards:
             if name in COLUMNS:  # one would overwrite the other
                 raise ContractError(f"a reward is named {name!r}, as a column of the completions' table: rename it")
@@ -152,17 +159,22 @@ class Task:
 
     def graded(self, scores: Mapping[str, Score]) -> Graded:
         """Applies gates and weights to one response's scores: {reward name: Score} → Graded."""
-        gated = dict(scores)
-        for name, gate in self.gates.items():
-            low = self.rewards[name].range[0]
-            if scores[gate].value is None or scores[name].value is None:
-                gated[name] = scores[gate] if scores[gate].value is None else scores[name]
-            elif scores[gate].value < self.rewards[gate].range[1]:
-                gated[name] = Score(low, f"gated by {gate}")
+        gated = {name: self._gated(name, scores) for name in scores}
         counted = {name: self.weight(name) for name in gated if self.weight(name)}
         unscorable = any(gated[name].value is None for name in counted)
         total = None if unscorable else sum(gated[name].value * weight for name, weight in counted.items())
         return Graded(gated, total, gated[self.primary].value)
+
+    def _gated(self, name: str, scores: Mapping[str, Score]) -> Score:
+        """The reward's score behind its gate, which may itself stand behind one."""
+        score, gate = scores[name], self.gates.get(name)
+        if gate is None:
+            return score
+        through = self._gated(gate, scores)
+        if through.value is None or score.value is None:
+            return through if through.value is None else score
+        shut = through.value < self.rewards[gate].range[1]
+        return Score(self.rewards[name].range[0], f"gated by {gate}") if shut else score
 
     def weight(self, name: str) -> float:
         return float(self.weights.get(name, 1.0))

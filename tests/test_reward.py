@@ -1,11 +1,14 @@
 """Rewards: declared, bound, picklable, held to their range."""
 
+import asyncio
+import inspect
 import pickle
 
 import pytest
 
 from lab import Response, Score, reward
 from lab.errors import ContractError
+from lab.registry import load_reward
 from lab.reward import as_reward, gold_texts
 from rewards.numeric import numeric_answer
 
@@ -45,6 +48,15 @@ def test_a_plain_function_is_a_reward():
 def test_it_reads_what_the_rewards_among_its_parameters_read():
     assert outer().reads == ("question", "answer", "unit")
     assert outer(inner=numeric_answer()).reads == ("question", "answer")
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+@pytest.mark.parametrize("name", ["math", "numeric", "exact", "exact:regex_match", "choice", "abstention", "judge"])
+def test_a_field_without_a_value_makes_the_row_unscorable(name, nothing):
+    row = {"question": "?", "choices": ["None", "nan"], "answer": nothing}
+    verdict = load_reward(name).score(Response(str(nothing)), row)
+    verdict = asyncio.run(verdict) if inspect.iscoroutine(verdict) else verdict
+    assert verdict == Score(None, f"the row's 'answer' is {nothing}")
 
 
 def test_a_lambda_is_refused_with_the_way_out():

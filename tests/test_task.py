@@ -71,6 +71,15 @@ def test_weights_and_gates():
     assert (lost.scores["correct"], lost.total) == (Score(None, "died"), None)
 
 
+def test_a_gate_counts_behind_its_own_gate():
+    rewards = {"correct": numeric_answer(), "brief": half(), "format": half()}
+    task = make(rewards=rewards, gates={"correct": "brief", "brief": "format"})
+    scores = {"correct": Score(1.0), "brief": Score(1.0), "format": Score(0.5)}
+    assert task.graded(scores).scores["correct"] == Score(0.0, "gated by brief")
+    assert task.graded(scores | {"format": Score(1.0)}).primary == 1.0
+    assert task.graded(scores | {"format": Score(None, "died")}).scores["correct"] == Score(None, "died")
+
+
 def test_an_unscorable_component_makes_the_total_unscorable_never_zero():
     task = make(rewards={"correct": numeric_answer(), "format": half()})
     graded = task.graded({"correct": Score(1.0), "format": Score(None, "deadline")})
@@ -86,6 +95,8 @@ def test_an_unscorable_component_makes_the_total_unscorable_never_zero():
         ({"primary": "corect"}, "did you mean 'correct'"),
         ({"weights": {"corect": 1}}, "did you mean 'correct'"),
         ({"gates": {"correct": "fromat"}}, "fromat"),
+        ({"rewards": {"a": half(), "b": half()}, "gates": {"a": "b", "b": "a"}}, "a → b → a"),
+        ({"gates": {"correct": "correct"}}, "circle"),
         ({"answer": "bold"}, "answer region"),
         ({"splits": "random"}, '"hash" or "given"'),
         ({"weights": {"correct": float("inf")}}, "finite number"),
