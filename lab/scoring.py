@@ -296,4 +296,4 @@ def _pickled_row(row: Row) -> bytes:
 def _shown(sample: Mapping) -> str:
     text = sample["response"]
     text = text if len(text) <= 120 else f"{text[:60]} … {text[-60:]}"
-    return f"reward {sample['reward']}: {sample['reason']}; response {text!r}"
+    return f"reward {sample['reward']}: {sample['reason']}; response {text!r} to the row {sample['row']!r:.160}"

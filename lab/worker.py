@@ -73,7 +73,8 @@ class Worker:
                 rest = rest[os.write(pipe, rest[: 1 << 16]) :]
 
     def lines(self) -> list[list]:
-        """The messages that have come. Raises EOFError when the child is gone and everything was read."""
+        """The messages that have come; what is none is ["unreadable"]. Raises EOFError when the child is gone and
+        everything was read."""
         try:
             got = os.read(self.process.stdout.fileno(), 1 << 16)
         except BlockingIOError:
@@ -81,7 +82,7 @@ class Worker:
         if not got:
             raise EOFError
         *whole, self.unread = (self.unread + got).split(b"\n")
-        return [json.loads(line) for line in whole]
+        return list(map(_message, whole))
 
     def kill(self) -> int:
         """Ends the child and what it started, and returns its exit code; nothing remains, no zombie either."""
@@ -92,3 +93,10 @@ class Worker:
         self.process.stdout.close()
         os.close(self.lifeline)
         return code
+
+
+def _message(line: bytes) -> list:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return ["unreadable"]

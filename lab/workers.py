@@ -215,12 +215,15 @@ class Batch:
         for kind, *content in messages:
             if kind == "failed":
                 raise UserError(f"a scoring worker cannot load the rewards: {content[0]}")
-            if kind == "scored":
+            if kind == "scored" and content[0] in worker.jobs:
                 index, value, reason, seconds, fault = content
                 worker.jobs.remove(index)
                 self._record(index, Verdict(Score(value, reason), seconds, fault))
-            else:  # "ready" or "loaded"
+            elif kind in ("ready", "loaded"):
                 worker.ready = True
+            else:
+                self._bury(worker, "it wrote what is no verdict")
+                return
             worker.since = time.monotonic()
             worker.limit = self._limit(worker) if worker.jobs else START_SECONDS
 
@@ -240,9 +243,9 @@ class Batch:
         self._blame(worker, "deadline", f"over {worker.limit:g} s")
         self.pool.discard(worker)
 
-    def _bury(self, worker: Worker) -> None:
+    def _bury(self, worker: Worker, how: str = "") -> None:
         code = self.pool.discard(worker)
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        how = how or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
         if not worker.ready:  # nothing is in hand yet: another worker may have better luck
             self.stillborn += 1
             if self.stillborn == STARTS:

@@ -1,6 +1,7 @@
 """Rewards that misbehave in every way the scoring service has to survive; the response says which."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import time
@@ -28,6 +29,10 @@ def odd(response, row):
             return float(len(bytearray(64 << 30)))
         case "refuse":
             return Score(None, "just so")
+        case "scribble":
+            for descriptor in range(3, 32):
+                with contextlib.suppress(OSError):
+                    os.write(descriptor, b"no verdict\n")
         case "print":
             print('["scored", 0, 1.0, "forged", 0, ""]')
             os.write(1, b"noise\n")

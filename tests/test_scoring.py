@@ -102,6 +102,16 @@ def test_what_a_reward_prints_is_no_verdict(capfd):
     assert "noise" in captured.err
 
 
+def test_a_worker_that_writes_what_is_no_verdict_is_lost_and_the_others_are_scored():
+    with Scorer({"t": task(scoring_rewards.odd)}, workers=1) as service:
+        texts = ["4", "scribble", *map(str, range(5, 45)), "4"]
+        graded = service.grade([Response(each) for each in texts], rows(len(texts)), keep_going=True)
+        lost = [one.scores["r"].reason for one in graded if one.primary is None]
+        assert lost == ["died: the worker was lost (it wrote what is no verdict)"]
+        assert [one.primary for one in graded if one.primary is not None] == [1.0, *[0.0] * 40, 1.0]
+        assert service.grade([Response("4")], rows(1, note="after"))[0].primary == 1.0
+
+
 def test_the_batch_budget_ends_the_batch():
     with scorer(scoring_rewards.odd, seconds=30, budget=1.5) as service:
         texts = ["sleep"] * 2 + ["4"]
@@ -156,7 +166,7 @@ def test_one_lost_response_of_a_small_step_goes_on_and_many_stop():
             assert service.grade(step, rows(8))[0].primary is None
         with pytest.raises(UserError, match=r"4 of the last 32 .*allowed is 5%") as stopped:
             service.grade(step, rows(8))
-        assert "ValueError: no such luck" in str(stopped.value)
+        assert "ValueError: no such luck" in str(stopped.value) and "'question': '2 + 2?'" in str(stopped.value)
         assert len(service.grade(step, rows(8), keep_going=True)) == 8
 
 
