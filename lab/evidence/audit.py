@@ -13,6 +13,7 @@ from lab.data import first_rows
 from lab.errors import UserError
 from lab.evidence.probes import PROBES, Finding, Probe
 from lab.evidence.probes.context import SIGNAL
+from lab.evidence.probes.machine import CONTRACT
 from lab.evidence.probes.probe import FAIL, NOT_APPLICABLE, OK, WARN
 from lab.evidence.probes.subject import Subject
 from lab.reward import Reward, Row
@@ -111,8 +112,11 @@ def audit(
 
 
 def _found(probe: Probe, subject: Subject) -> Finding:
-    """The probe's finding; where no gold could be scored at all, only the first probe is worth its calls."""
-    if probe.number != 1 and subject.unscorable:
+    """The probe's finding; where no gold could be scored at all, only the first probe is worth its calls.
+
+    And the one that looks for broken contracts, where that is the cause.
+    """
+    if probe.number != 1 and subject.unscorable and not (probe.number == CONTRACT and subject.broken_contract):
         return Finding(
             probe.number, probe.title, probe.must, NOT_APPLICABLE, f"nothing can be scored: {subject.unscorable}"
         )

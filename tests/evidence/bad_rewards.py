@@ -57,6 +57,18 @@ def calculator_5(response, row):
 
 
 @reward()
+def takes_a_root_5(response, row):
+    root = re.fullmatch(r"\\sqrt\{(\d+)\}", response.answer or "")
+    return float(right(response, row) or (root is not None and int(root[1]) == Fraction(row["answer"]) ** 2))
+
+
+@reward()
+def one_of_a_list_6(response, row):
+    several = re.split(r"\s*[;/]\s*", response.answer or "")
+    return float(right(response, row) or (len(several) > 1 and row["answer"] in several))
+
+
+@reward()
 def substring_6(response, row):
     return float(response.finished and row["answer"] in (response.final or ""))
 
@@ -155,6 +167,16 @@ def evaluates_towers_19(response, row):
 def raises_20(response, row):
     response.text.encode()
     return float(right(response, row))
+
+
+@reward()
+def digits_20(response, row):
+    return float(right(response, row) or ((response.answer or "").isdigit() and int(response.answer[:99]) == -1))
+
+
+@reward()
+def out_of_two_21(response, row):
+    return 2.0 * right(response, row)
 
 
 @reward()

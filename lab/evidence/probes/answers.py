@@ -90,7 +90,9 @@ def unevaluated(subject: Subject, index: int) -> Iterator[Case]:
     less, part = written(number - 1), f"({gold})" if gold.startswith("-") else gold
     for form in (f"{gold} + 0", f"0 + {part}", f"{gold} * 1", f"1 \\times {part}", f"{less} + 1", f"({gold})^1"):
         yield subject.answer("the gold unevaluated", index, form)
-    for form in (f"\\frac{{{written(2 * number)}}}{{2}}", f"\\max({gold}, {less})", f"\\sum_{{i=1}}^{{1}} {part}"):
+    operators = [f"\\frac{{{written(2 * number)}}}{{2}}", f"\\max({gold}, {less})", f"\\sum_{{i=1}}^{{1}} {part}"]
+    operators += [f"\\sqrt{{{written(number**2)}}}", f"\u221a{written(number**2)}"] if number > 1 else []
+    for form in operators:
         yield subject.answer("an operator unevaluated", index, form)
     asked = subject.task.messages(subject.rows[index])[-1]["content"]
     for found in _SUM.findall(asked):
@@ -112,7 +114,7 @@ def shotgun(subject: Subject, index: int) -> Iterator[Case]:
         wrong = [*wrong, "nothing", "something"][:2]
     orders = {"first": [gold, *wrong], "middle": [wrong[0], gold, *wrong[1:]], "last": [*wrong, gold]}
     for place, several in orders.items():
-        for joint in (", ", " or ", " and ", " "):
+        for joint in (", ", "; ", " / ", " or ", " and ", " "):
             yield subject.answer(f"the gold {place} of several", index, joint.join(several))
         for opening, closing in (("[", "]"), ("\\{", "\\}"), ("(", ")")):
             yield subject.answer(f"the gold {place} in a list or set", index, opening + ", ".join(several) + closing)

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from lab.errors import ContractError
 from lab.evidence.probes.probe import Outcome, Probe, one_a_label
-from lab.evidence.probes.subject import THOUGHT, Case, Subject
+from lab.evidence.probes.subject import BROKEN_CONTRACT, THOUGHT, Case, Subject
 from lab.reward import Reward, Row, reward
 from lab.scoring import Scorer
 from lab.workers import Job, Verdict
 
+CONTRACT = 21  # the number of its probe
 FEW_ROWS = 4
 STEP = 64  # responses of the step whose cost is told
 SLOW_STEP_SECONDS = 10
@@ -31,6 +32,7 @@ ODD = {
     "braces": "}}}{{{\\boxed",
     "a lone backslash": "\\",
     "a division by zero": "1/0",
+    "a superscript": "\u00b2",  # a digit to str.isdigit, none to int
     "not a number": "nan",
     "infinity": "-inf",
     "another script": "٤٢ 四十二 ４２",
@@ -217,7 +219,7 @@ def in_contract(subject: Subject) -> Outcome:
         {"kind": name, "response": response.text[:80], "reason": verdict.score.reason}
         for (_, response), verdicts in subject.verdicts.items()
         for name, verdict in verdicts.items()
-        if verdict.fault == "contract"
+        if verdict.fault == BROKEN_CONTRACT
     ]
     count = sum(len(verdicts) for verdicts in subject.verdicts.values())
     if broken:
@@ -267,7 +269,7 @@ PROBES = [
     Probe(18, "picklable, and off the main thread", True, portable),
     Probe(19, "bombs", True, bombs),
     Probe(20, "odd input", True, odd_input),
-    Probe(21, "finite, in range, of the right type", True, in_contract),
+    Probe(CONTRACT, "finite, in range, of the right type", True, in_contract),
     Probe(23, "throughput", False, throughput),
     Probe(24, "missing and undeclared row fields", True, missing_field),
 ]

@@ -13,6 +13,7 @@ from lab.scoring import Scorer
 from lab.task import Graded, Task
 from lab.workers import Job, Verdict
 
+BROKEN_CONTRACT = "contract"  # the scoring service's word for a value outside its reward's contract
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+|/[1-9]\d*)?")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
@@ -136,6 +137,12 @@ class Subject:
             return ""
         scores = [self.graded(self.gold_case(index)).scores[self.task.primary] for index in range(len(self.rows))]
         return scores[0].reason if all(score.value is None for score in scores) else ""
+
+    @property
+    def broken_contract(self) -> bool:
+        """Whether any value so far was outside its reward's contract."""
+        found = (verdict.fault for verdicts in self.verdicts.values() for verdict in verdicts.values())
+        return BROKEN_CONTRACT in found
 
     @cached_property
     def format(self) -> Format:
