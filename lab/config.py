@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import os
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from lab import locate, registry
 from lab.defaults import SET_BY_THE_LAB, trainer_defaults
 from lab.errors import UserError, nearest
 from lab.experiment_file import SHORT_FORMS, apply, find_config, read
@@ -122,6 +124,7 @@ class Experiment:
 
 SECTIONS = {"model": Model, "sft": Sft, "grpo": Grpo, "eval": Eval, "report": Report}
 STAGES = ("sft", "grpo")
+FILES = {"accelerator_config", "chat_template_path", "deepspeed", "fsdp_config"}  # TRL's fields that may name a file
 REPORTERS = ("clearml", "comet_ml", "mlflow", "swanlab", "tensorboard", "trackio", "wandb")  # packages of their name
 LOWEST = {  # what a number may be; those of TRL that are not here it checks itself
     "seed": 0,
@@ -166,6 +169,7 @@ def load_experiment(config: str, overrides: typing.Sequence[str] = ()) -> Experi
     experiment = _experiment(tree, problems)
     if problems:
         raise UserError("\n".join(f"{path.name}: {problem}" for problem in problems))
+    _place(experiment)
     _check_numbers(experiment)
     _check_reporters(experiment)
     for stage in STAGES:
@@ -209,8 +213,9 @@ def _section(key: str, value, problems: list[str]):
         return None
     if key not in STAGES:
         checked = _checked(key, value, own, problems)
-        if key == "model" and "checkpoint" not in value:
-            problems.append("model.checkpoint is missing: add for example `checkpoint: smollm2-135m-instruct`")
+        if key == "model" and "checkpoint" not in checked:
+            if "checkpoint" not in value:
+                problems.append("model.checkpoint is missing: add for example `checkpoint: smollm2-135m-instruct`")
             return None
         return kind(**checked)
     checked = _checked(key, value, library_fields(key) | own, problems)
@@ -247,22 +252,29 @@ def _checked(section: str, value, known: dict[str, typing.Any], problems: list[s
 
 def _mixture(value, problems: list[str]) -> dict[str, float]:
     if isinstance(value, str):
-        return {_placed(value): 1.0}
+        return {value: 1.0}
     if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
-        return dict.fromkeys(map(_placed, value), 1.0 / len(value))
+        return dict.fromkeys(value, 1.0 / len(value))
     if isinstance(value, dict) and value:
         shares = [share for share in value.values() if isinstance(share, int | float) and share > 0]
         if len(shares) == len(value):
-            return {_placed(str(name)): share / sum(shares) for name, share in value.items()}
+            return {str(name): share / sum(shares) for name, share in value.items()}
     problems.append(
         f"task must be a name, a path, a list of them, or name: share with shares above 0, got {value!r:.80}"
     )
     return {}
 
 
-def _placed(task: str) -> str:
-    """A task's name as it is, its file by the absolute path: a run is resumed and looked at from any folder."""
-    return str(Path(task).expanduser().absolute()) if task.endswith(".py") or "/" in task else task
+def _place(experiment: Experiment) -> None:
+    """Makes every path absolute: a run is resumed and looked at from any folder."""
+    experiment.model.checkpoint = locate.placed(experiment.model.checkpoint)
+    experiment.task = {registry.placed(name): share for name, share in experiment.task.items()}
+    experiment.decontaminate = [registry.placed(name) for name in experiment.decontaminate]
+    for stage in filter(None, (experiment.sft, experiment.grpo)):
+        for name in FILES & stage.arguments.keys():
+            value = stage.arguments[name]
+            if isinstance(value, str) and os.path.exists(file := os.path.expanduser(value)):  # else text, or a hub id
+                stage.arguments[name] = os.path.abspath(file)
 
 
 def _check_numbers(experiment: Experiment) -> None:

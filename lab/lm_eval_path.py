@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.errors import UserError
 from lab.packaged import cache_folder
-from lab.registry import load_task, task_names
+from lab.registry import load_task, placed, task_names
 from lab.runs import write_whole
 
 PREFIX = "lab_"  # a task of a stock task's name would silently take its place
@@ -20,7 +20,7 @@ def write_yamls(specs: Sequence[str] = (), folder: str | Path | None = None) -> 
     specs are task names or paths of task files, by default every bundled and installed task; each appears in lm-eval
     as lab_NAME. Raises UserError for what is no task, and where two have one name.
     """
-    specs = list(dict.fromkeys(_absolute(spec) for spec in specs or task_names()))
+    specs = list(dict.fromkeys(placed(spec) for spec in specs or task_names()))
     tasks: dict[str, str] = {}
     for spec in specs:
         name = PREFIX + load_task(spec).name
@@ -35,8 +35,3 @@ def write_yamls(specs: Sequence[str] = (), folder: str | Path | None = None) -> 
         text = f"task: {task}\nclass: {CLASS}\nmetadata: {{lab_task: {path}, version: 1}}\n"
         write_whole(folder / f"{name}.yaml", text)
     return folder
-
-
-def _absolute(spec: str) -> str:
-    is_file = spec.endswith(".py") or "/" in spec
-    return str(Path(spec).expanduser().resolve()) if is_file else spec

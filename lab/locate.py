@@ -44,6 +44,12 @@ def resolve(name: str | Path, *, allow_pickle: bool = False) -> Path | str:
     return name
 
 
+def placed(name: str) -> str:
+    """A checkpoint's name as it is, its folder or file by the absolute path, which holds from any folder."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if name not in KNOWN and (path.exists() or _looks_like_a_path(name)) else name
+
+
 def _looks_like_a_path(name: str) -> bool:
     beginning = name.split("/")[0]
     return (

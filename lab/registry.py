@@ -62,6 +62,15 @@ def load_reward(spec: str) -> Reward:
     return as_reward(getattr(module, name))
 
 
+def placed(spec: str) -> str:
+    """A name as it is, a file by its absolute path, which holds from any folder."""
+    return str(Path(spec).expanduser().resolve()) if _is_file(spec) else spec
+
+
+def _is_file(spec: str) -> bool:
+    return spec.endswith(".py") or "/" in spec
+
+
 def load_file(path: str | Path) -> ModuleType:
     """Imports a Python file under a name that depends on its path alone, so that pickles of its functions resolve."""
     path = Path(path).expanduser().resolve()
@@ -92,7 +101,7 @@ def loaded_files() -> list[str]:
 
 def _module(spec: str, kind: str, package: str, group: str, names, anywhere: bool = False):
     """The module, or what the entry point holds; `anywhere`: any module that can be imported, too."""
-    if spec.endswith(".py") or "/" in spec:
+    if _is_file(spec):
         return load_file(spec)
     if spec in _modules(package):
         return importlib.import_module(f"{package}.{spec}")

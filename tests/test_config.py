@@ -147,3 +147,28 @@ def test_a_task_file_is_known_by_its_absolute_path(write, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     for task in ("sums.py", "[./sums.py]", "{sums.py: 2}"):
         assert list(load_experiment(write(BASE), [f"task={task}"]).task) == [str(tmp_path / "sums.py")]
+
+
+def test_a_checkpoint_and_a_librarys_file_are_known_by_their_absolute_paths(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for made in ("own/model", "owner/taken", "tiny"):
+        (tmp_path / made).mkdir(parents=True)
+    (tmp_path / "ds.json").write_text("{}")
+    for given, known in {
+        "./own/model": f"{tmp_path}/own/model",
+        "own/model": f"{tmp_path}/own/model",
+        "own/../own/model.gguf": f"{tmp_path}/own/../own/model.gguf",
+        "owner/name": f"{tmp_path}/owner/name",  # beside owner/taken it is a folder that is missing, no hub id
+        "hub/name": "hub/name",
+        "tiny": "tiny",
+    }.items():
+        for override in (f"model={given}", f"model={{checkpoint: {given}}}", f"model.checkpoint={given}"):
+            assert load_experiment(write(BASE), [override]).model.checkpoint == known
+    grpo = load_experiment(write(BASE), ["grpo.deepspeed=ds.json", "sft.chat_template_path=hub/name"])
+    assert grpo.grpo.arguments["deepspeed"] == f"{tmp_path}/ds.json"
+    assert grpo.sft.arguments["chat_template_path"] == "hub/name"
+
+
+def test_a_checkpoint_of_another_type_is_told(write):
+    with pytest.raises(UserError, match="model.checkpoint must be a valid string, got 3"):
+        load_experiment(write(BASE), ["model={checkpoint: 3}"])

@@ -1,6 +1,7 @@
 """The whole run, through the real command on the tiny model: it learns, and leaves what it promises."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -126,13 +127,35 @@ def test_the_same_seed_gives_the_same_numbers(lab, tmp_path):
 
 
 @pytest.fixture
-def begun(tmp_path, monkeypatch):
-    """A run whose only stage, which does nothing here, has not been measured."""
+def begun(tiny, tmp_path, monkeypatch):
+    """A run from a relative path, whose only stage does nothing here and has not been measured."""
     from lab.config import load_experiment
     from lab.stages import pipeline
 
     monkeypatch.setattr(pipeline, "_stage", lambda *_: None)
-    return pipeline.run_experiment(load_experiment("smoke", [f"output={tmp_path}", "eval.n=4"]), ["base"])
+    shutil.copytree(tiny, tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    return pipeline.run_experiment(load_experiment("smoke", ["model=./mine", "output=runs", "eval.n=4"]), ["base"])
+
+
+def test_a_run_is_resumed_from_another_folder_with_its_checkpoint_moved_or_not_but_not_with_another(
+    begun, tmp_path, monkeypatch
+):
+    from lab.errors import UserError
+    from lab.resume import resume
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resume(f"../runs/smoke/{begun.path.name}")
+    (tmp_path / "mine").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match=f"there is no checkpoint at '{tmp_path}/mine'"):
+        resume(begun.path)
+    config = (begun.path / "config.yaml").read_text()
+    (begun.path / "config.yaml").write_text(config.replace(f"{tmp_path}/mine", f"{tmp_path}/moved"))
+    resume(begun.path)
+    begun.add_provenance(checkpoint=begun.provenance["checkpoint"] | {"sha256": "of other weights"})
+    with pytest.raises(UserError, match="the starting checkpoint has changed since it began"):
+        resume(begun.path)
 
 
 def test_libraries_that_changed_before_a_resume_are_told_and_noted(begun, capsys):

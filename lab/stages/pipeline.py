@@ -242,14 +242,23 @@ def audited(experiment: Experiment, tasks: dict[str, Task], scorer: Scorer) -> d
 
 def check_unchanged(run: Run, facts: dict) -> None:
     """Refuses to go on with a run whose task, checkpoint or prompts are no longer those it began with."""
-    began = run.provenance
-    watched = {"tasks": "the task's file", "checkpoint": "the starting checkpoint", "renderer": "the chat template"}
-    watched |= {"sandbox": "the sandbox of model-written code"}
-    for name, hint in watched.items():
-        if json.loads(json.dumps(facts[name])) != began.get(name):
+    began = _identities(run.provenance)
+    for what, now in _identities(json.loads(json.dumps(facts))).items():
+        if now != began[what]:
             raise UserError(
-                f"{run.path} cannot be resumed: {hint} has changed since it began; put it back, or start a new run"
+                f"{run.path} cannot be resumed: {what} has changed since it began; put it back, or start a new run"
             )
+
+
+def _identities(facts: dict) -> dict:
+    """What a run cannot go on without, known by its hash wherever it lies."""
+    checkpoint = facts.get("checkpoint", {})
+    return {
+        "the task's file": {name: task.get("sha256") for name, task in facts.get("tasks", {}).items()},
+        "the starting checkpoint": checkpoint.get("sha256") or checkpoint.get("path"),
+        "the chat template": facts.get("renderer"),
+        "the sandbox of model-written code": facts.get("sandbox"),
+    }
 
 
 def versions_noted(run: Run, versions: dict[str, str]) -> list[str]:
