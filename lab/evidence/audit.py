@@ -13,7 +13,7 @@ from lab.data import first_rows
 from lab.errors import UserError
 from lab.evidence.probes import PROBES, Finding, Probe
 from lab.evidence.probes.context import SIGNAL
-from lab.evidence.probes.machine import CONTRACT
+from lab.evidence.probes.machine import CONTRACT, PORTABLE
 from lab.evidence.probes.probe import FAIL, NOT_APPLICABLE, OK, WARN
 from lab.evidence.probes.subject import Subject
 from lab.reward import Reward, Row
@@ -107,19 +107,19 @@ def audit(
         else:
             service.metrics()
             service.unscorable_samples.clear()
-    written = "(not looked for)" if subject.cannot_judge else subject.format.label
+    written = "(not looked for)" if subject.cannot_judge or subject.unpicklable else subject.format.label
     return Report(task.name, written, len(rows), len(subject.verdicts), time.monotonic() - started, findings)
 
 
 def _found(probe: Probe, subject: Subject) -> Finding:
-    """The probe's finding; where no gold could be scored at all, only the first probe is worth its calls.
-
-    And the one that looks for broken contracts, where that is the cause.
-    """
-    if probe.number != 1 and subject.unscorable and not (probe.number == CONTRACT and subject.broken_contract):
-        return Finding(
-            probe.number, probe.title, probe.must, NOT_APPLICABLE, f"nothing can be scored: {subject.unscorable}"
-        )
+    """The probe's finding. Where nothing can be scored, only the probe that looks for the cause is worth its calls."""
+    if subject.unpicklable:
+        worth, cause = (PORTABLE,), subject.unpicklable
+    else:
+        cause = subject.unscorable if probe.number != 1 else ""
+        worth = (1, CONTRACT) if subject.broken_contract else (1,)
+    if cause and probe.number not in worth:
+        return Finding(probe.number, probe.title, probe.must, NOT_APPLICABLE, f"nothing can be scored: {cause}")
     return probe.run(subject)
 
 

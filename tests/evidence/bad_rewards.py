@@ -155,6 +155,17 @@ def alarm_18(response, row):
     return float(right(response, row))
 
 
+def made():
+    @reward()
+    def nested_18(response, row):
+        return float(right(response, row))
+
+    return nested_18
+
+
+nested_18 = made()
+
+
 @reward()
 def evaluates_towers_19(response, row):
     text = response.text.strip()

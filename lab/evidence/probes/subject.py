@@ -1,5 +1,6 @@
 """subject: the task under audit: its rows and golds, the answer format it accepts, and what a response earns."""
 
+import pickle
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -128,6 +129,17 @@ class Subject:
             return "the primary reward reads no row field: it judges no answer"
         if not self.golds:
             return f"the rows have no gold field {self.task.gold!r}"
+        return ""
+
+    @cached_property
+    def unpicklable(self) -> str:
+        """Why a reward cannot reach a worker process, where nothing can be scored; "" where all can."""
+        for name, inner in self.task.rewards.items():
+            try:
+                if pickle.loads(pickle.dumps(inner)).identity != inner.identity:
+                    return f"reward {name} is another one after pickling"
+            except Exception as error:
+                return f"reward {name} cannot be pickled: {error}"
         return ""
 
     @cached_property
