@@ -61,6 +61,7 @@ class Named(TypedDict, total=False):
     source: str
     path: str
     sha256: str | None
+    wording: str
 
 
 class Provenance(TypedDict, total=False):

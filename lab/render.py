@@ -1,12 +1,13 @@
 """Renderer: messages → token ids, in one place for SFT, GRPO, evaluation and lm-eval."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Sequence
 from functools import cached_property
 
 from lab.errors import UserError
-from lab.task import Message
+from lab.task import Message, Task
 
 PROBE = [{"role": "user", "content": "Hello"}]
 
@@ -103,6 +104,17 @@ class Renderer:
                 f"the chat template refuses messages of the roles {roles} ({error}): write the task without what it "
                 "refuses (a system message can go into the prompt), or choose another checkpoint"
             ) from error
+
+
+def wording(task: Task) -> str:
+    """Changes whenever a task says something else in its prompts, also where its file imports what it says."""
+    prompt = task.prompt
+    if not isinstance(prompt, str):
+        try:
+            prompt = inspect.getsource(prompt)
+        except (OSError, TypeError):  # a callable object has no source of its own
+            prompt = type(prompt).__name__
+    return hashlib.sha256(json.dumps([task.system, prompt]).encode()).hexdigest()[:16]
 
 
 def opened_thought(prompt: str) -> str:

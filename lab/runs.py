@@ -16,6 +16,7 @@ from pathlib import Path
 from lab import records
 from lab.config import Experiment
 from lab.errors import UserError
+from lab.render import wording
 from lab.task import Task
 
 TRAINED_WITH = ("torch", "transformers", "trl", "accelerate", "peft", "deepspeed", "datasets", "math-verify")
@@ -198,7 +199,10 @@ def provenance(experiment: Experiment, tasks: dict[str, Task], checkpoint: Path 
         "command": sys.argv,
         "seed": experiment.seed,
         "processes": int(os.environ.get("WORLD_SIZE", 1)),
-        "tasks": {name: {"source": t.source, "sha256": sha256(Path(t.source))} for name, t in tasks.items()},
+        "tasks": {
+            name: {"source": t.source, "sha256": sha256(Path(t.source)), "wording": wording(t)}
+            for name, t in tasks.items()
+        },
         "checkpoint": {"path": str(checkpoint), "sha256": checkpoint_hash(checkpoint)},
         "renderer": renderer,
         "versions": {"python": platform.python_version(), **package_versions()},

@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.config import Experiment, Model
 from lab.data import gold_response
 from lab.registry import load_task
-from lab.render import Renderer
+from lab.render import Renderer, wording
 from lab.scoring import Scorer
 from lab.task import Row, Task
 
@@ -85,8 +85,12 @@ def renderer_note(checkpoint: str | Path, renderer: Renderer, tasks: Mapping[str
             "arguments or the mode differ, so the prompts are others than in training"
         )
     for name, facts in trained.get("tasks", {}).items():
-        if name in tasks and facts.get("sha256") != sha256(Path(tasks[name].source)):
+        if name not in tasks:
+            continue
+        if facts.get("sha256") != sha256(Path(tasks[name].source)):
             return f"the task file {name} has changed since {checkpoint} was trained on it"
+        if "wording" in facts and facts["wording"] != wording(tasks[name]):
+            return f"the prompt of the task {name} reads otherwise than when {checkpoint} was trained on it"
     return None
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +105,23 @@ def test_a_checkpoint_remembers_its_renderer(tmp_path, tiny_renderer):
         assert "trained with the renderer 0000" in renderer_note(tmp_path / checkpoint, tiny_renderer, tasks)
     (tmp_path / "provenance.json").write_text(json.dumps({**facts, "tasks": {"digits": {"sha256": "1"}}}))
     assert "has changed" in renderer_note(tmp_path / "grpo", tiny_renderer, tasks)
+
+
+def test_a_prompt_that_a_task_file_imports_is_remembered_too(tmp_path, tiny_renderer):
+    from lab.config import Experiment
+    from lab.runs import provenance
+
+    neighbour = tmp_path / "asked_by_two.py"
+    neighbour.write_text('ASKED = "max {digits}"\n')
+    source = Path(load_task("digits").source).read_text().replace('prompt="max {digits}"', "prompt=ASKED")
+    (tmp_path / "imports.py").write_text(source.replace("from lab", "from asked_by_two import ASKED\nfrom lab", 1))
+    spec = str(tmp_path / "imports.py")
+    task = load_task(spec)
+    experiment = Experiment("x", Model("tiny"), {spec: 1.0})
+    facts = provenance(experiment, {"imports": task}, tmp_path, tiny_renderer.fingerprint)
+    (tmp_path / "provenance.json").write_text(json.dumps(facts))
+    (tmp_path / "grpo").mkdir()
+    assert renderer_note(tmp_path / "grpo", tiny_renderer, {"imports": task}) is None
+    for changed in ({"prompt": "largest {digits}"}, {"system": "be brief"}, {"prompt": lambda row: []}):
+        other = {"imports": replace(task, **changed)}
+        assert "reads otherwise than when" in renderer_note(tmp_path / "grpo", tiny_renderer, other)
