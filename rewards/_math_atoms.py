@@ -274,7 +274,24 @@ class Atoms:
         self.bars -= 1
         return Node("call", (inner,), "abs")
 
+    def cases(self) -> Node:
+        """A piecewise formula: in each line a value and when it holds."""
+        branches = []
+        while True:
+            value = self.sum()
+            self.expect("&")
+            otherwise = self.peek().kind == "text"
+            when = Node("text", data=str(self.take().value).lower().strip(" .")) if otherwise else self.statements()
+            branches.append(Node("case", (value, when)))
+            if self.skip("newline") and self.peek().kind != "end":
+                continue
+            if self.take().kind != "end":
+                raise Unreadable("cases without their end")
+            return Node("cases", tuple(branches))
+
     def matrix(self, name: str) -> Node:
+        if name == "cases":
+            return self.cases()
         if name not in MATRICES:
             raise Unreadable(f"the environment {name}")
         rows, row = [], []

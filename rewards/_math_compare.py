@@ -11,6 +11,7 @@ from rewards._math_names import (
     substituted,
     value_of,
     with_argument_of,
+    with_constant_of,
     worked_out,
 )  # fmt: skip
 from rewards._math_scalars import NEEDED_POINTS, far_points, infinity, sample_points, scalars_equal
@@ -28,11 +29,13 @@ C = Node("sym", data="C")
 def equal(gold: Node, answer: Node) -> bool:
     """Whether `answer` is `gold`, committed and evaluated. Never raises for what cannot be told: that is False."""
     gold, answer = as_point(any_integer(gold)), as_point(any_integer(answer))
-    answer = with_argument_of(gold, answer)
+    answer = with_constant_of(gold, with_argument_of(gold, answer))
     if answer.kind == "rel" and "~" in answer.data and not (gold.kind == "rel" and "~" in gold.data):
         return False  # a hedge
+    if gold.kind != "list":
+        answer = everywhere(answer)
     if not has_relation(gold):
-        answer = worked_out(everywhere(answer))
+        answer = worked_out(answer)
     if gold.kind == answer.kind == "rel" and _relations_equal(gold, answer):
         return True
     gold_name, value = value_of(gold)
@@ -105,7 +108,9 @@ def _equal(gold: Node, answer: Node) -> bool:
         return any(all(map(_equal, gold.parts, parts)) for parts in (answer.parts, swapped))
     if gold.kind == answer.kind == "rel":
         return _relations_equal(gold, answer)
-    if gold.kind == answer.kind == "list":
+    if gold.kind == answer.kind == "case":
+        return all(map(_equal, gold.parts, answer.parts))
+    if gold.kind == answer.kind in ("list", "cases"):
         return len(gold.parts) == len(answer.parts) and _matched(gold.parts, answer.parts)
     return False
 

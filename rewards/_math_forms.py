@@ -15,6 +15,7 @@ FAMILIES = {"exp": ""}
 FAMILIES |= dict.fromkeys(("sin", "cos", "tan", "sec", "csc", "cot", "cis"), "trigonometric")
 FAMILIES |= dict.fromkeys(("arcsin", "arccos", "arctan"), "inverse trigonometric")
 FAMILIES |= dict.fromkeys(("ln", "log", "log10"), "logarithm")
+FAMILIES |= dict.fromkeys(("binom", "factorial"), "counting")
 
 
 def undone(node: Node) -> set[str]:
@@ -33,9 +34,9 @@ def is_literal(node: Node) -> bool:
     """A number as one writes it: 42, -1.5, 3/4, -3/4, 10^{-6}."""
     if node.kind == "neg":
         node = node.parts[0]
-    if node.kind == "pow" and node.parts[0] == number(10):  # 10^2 is a sum to do; nobody writes 10^{-6} out
-        power = node.parts[1].parts[0] if node.parts[1].kind == "neg" else node.parts[1]
-        return is_whole(power) and abs(power.data) >= COUNTED_ZEROS
+    if node.kind == "pow" and node.parts[0] == number(10):  # 10^2 is a sum to do; nobody writes 10^9 out
+        power = exact(node.parts[1]) if node.parts[1].kind in ("num", "neg") else None
+        return power is not None and power.denominator == 1 and not 0 <= power < COUNTED_ZEROS
     if node.kind == "div" and node.data is None:
         top, bottom = node.parts
         return is_whole(top.parts[0] if top.kind == "neg" else top) and is_whole(bottom)

@@ -5,7 +5,7 @@ from rewards._math_scalars import scalars_equal
 from rewards._math_tree import SCALARS, Node
 from rewards._math_values import exact, symbols
 
-NAMED_FUNCTIONS = {name for name, family in FAMILIES.items() if family} | {"binom"}
+NAMED_FUNCTIONS = {name for name, family in FAMILIES.items() if family} - {"factorial"}
 POLAR = ["r", "theta"]
 
 
@@ -51,7 +51,7 @@ def value_of(node: Node, indexed: bool = False) -> tuple[Node | None, Node]:
     """
     if node.kind == "rel" and len(node.parts) == 2:
         left, right = node.parts
-        if node.data == ("in",) and left.kind == "sym":
+        if node.data == ("in",) and (left.kind == "sym" or (left.kind == "tuple" and _is_name(left))):
             return left, right
         if node.data[0] in "=~":
             if _is_name(left) or (_is_power_of_name(left) and right.kind == "matrix"):
@@ -101,6 +101,14 @@ def any_integer(node: Node) -> Node:
     letter, field = last.parts
     rest = tuple(substituted(part, letter, Node("sym", data=f"any {field.data}")) for part in node.parts[:-1])
     return rest[0] if len(rest) == 1 else Node("list", rest, node.data[:-1])
+
+
+def with_constant_of(gold: Node, answer: Node) -> Node:
+    """The answer `f(x) = k x, k ∈ R` with the gold's c, where that is its only other letter."""
+    names = symbols(answer) - symbols(gold), list(symbols(gold) - symbols(answer))
+    if names[0] != {"any R"} or len(names[1]) != 1:
+        return answer
+    return substituted(answer, Node("sym", data="any R"), Node("sym", data=names[1][0]))
 
 
 def with_argument_of(gold: Node, answer: Node) -> Node:

@@ -8,11 +8,20 @@ UNICODE = {
     "\u2265": r"\ge ", "\u2260": r"\ne ", "\u222a": r"\cup ", "\u2229": r"\cap ", "\u2208": r"\in ", "\u00b1": r"\pm ",
     "\u2213": r"\mp ", "\u2248": r"\approx ", "\u2205": r"\emptyset ", "\u211d": r"\mathbb{R}", "\u2124": r"\mathbb{Z}",
     "\u2115": r"\mathbb{N}", "\u211a": r"\mathbb{Q}", "\u2044": "/", "\u2032": "'", "\u00a0": " ", "\u2009": " ",
-    "\u202f": " ", "\u03b1": r"\alpha ", "\u03b2": r"\beta ", "\u03b3": r"\gamma ", "\u03b8": r"\theta ",
-    "\u03bb": r"\lambda ", "\u03bc": r"\mu ", "\u03c6": r"\phi ", "\u03c9": r"\omega ", "\u2220": r"\angle ",
+    "\u202f": " ", "\u2220": r"\angle ", "\u00b5": "micro", "\u00c5": r"\text{ angstrom}",
+    "\u212b": r"\text{ angstrom}",
     "\u20ac": r"\euro ", "\u00a3": r"\pounds ", "\u2228": r"\vee ", "\u2227": r"\wedge ", "\u2216": r"\setminus ",
-    "\u2026": "...", "\u00a2": r"\text{ cents}", "\u27e8": r"\langle ", "\u27e9": r"\rangle ",
+    "\u2026": "...", "\u00a2": r"\text{ cents}", "\u27e8": r"\langle ", "\u27e9": r"\rangle ", "\u03f5": r"\epsilon ",
+    "\u03d5": r"\phi ", "\u2126": r"\Omega ",
 }  # fmt: skip
+_SMALL = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho varsigma sigma tau "
+    "upsilon phi chi psi omega"
+)
+_LARGE = {3: "Gamma", 4: "Delta", 8: "Theta", 11: "Lambda", 14: "Xi", 16: "Pi", 18: "Sigma"}
+_LARGE |= {21: "Phi", 23: "Psi", 24: "Omega"}
+UNICODE |= {chr(0x3B1 + i): rf"\{name} " for i, name in enumerate(_SMALL.split())}
+UNICODE |= {chr(0x390 + i): rf"\{name} " for i, name in _LARGE.items()}
 SUPERSCRIPTS = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b", "0123456789-")
 VULGAR = {"\u00bd": "1/2", "\u2153": "1/3", "\u2154": "2/3", "\u00bc": "1/4", "\u00be": "3/4", "\u215b": "1/8"}
 
@@ -20,10 +29,18 @@ _GAP = r"(?:(?:\\!)?,\\!\s?|\{,\}|\\,|\\ |\\;|\\:|\\!|~| )"
 _GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GAP}\d{{3}})+(?![\d])(?!{_GAP}?\d)", re.ASCII)
 _NO_DELIMITER = re.compile(r"\\(?:left|right)\s*\.")
 _LINES = re.compile(r"\\begin\s*\{(aligned|align\*?|gathered|split|cases)\}(.{1,500}?)\\end\s*\{\1\}", re.DOTALL)
+_BETWEEN_COLUMNS = re.compile(  # 2x, & \\text{if } x < 1, \\\\
+    r"[\s,;.]*&\s*(?:\\(?:text|mathrm)\s*\{\s*(?:if|for|when|where)\s*\}|\\q?quad|\\[ ,;])*|[\s,;.]+(?=\\\\|$)"
+)
 _ALIGNED = re.compile(r"&(?=\s*(?:[=<>]|\\(?:leq?|geq?|neq?|lt|gt|in)\b))")
 _FOR_ALL = re.compile(
     r"[\s,]*(?:\\q?quad\s*)?(?:(?:\\text\s?\{\s?)?\bfor (?:all|every|any)(?: real(?: numbers?)?)?\s?\}?|\\forall)"
     r"\s?\$?[a-z](?:\s?\\in\s?\\(?:mathbb\s?\{?R\}?|R))?\}?$"
+)
+_CONSTANT_CLAUSE = re.compile(  # "for some constant c", "where c is an arbitrary constant", at the end
+    r"(?:\\q?quad|\\?[\s,;~])*(?:\\text\s?\{)?[\s,]*\b(?:(?:for|where|with|and) )?(?:(?:any|all|every|some|each|an?) )?"
+    r"(?:(?:real|arbitrary) )*(?:constants?\s?\}?\s?\$?[a-zC]\$?|\}?\s?\$?[a-zC]\$?\s?(?:\\text\s?\{)?\s?(?:is|being) "
+    r"(?:an? |any |some |the )?(?:(?:real|arbitrary) )*constant(?: of integration)?)\.?\}?$"
 )
 _CONDITION = re.compile(
     r"(?:\\q?quad|\\?[\s,;~])+\(([a-z]\s?(?:[<>]|\\(?:leq?|geq?|neq?|in)\b)[^()]{1,30})\)$"
@@ -31,6 +48,9 @@ _CONDITION = re.compile(
 _BRACED = re.compile(r"(?<![\\^_a-zA-Z}])\{([:.;=<>+-])\}")  # 3{:}30
 _DEGREE = re.compile(r"(?<!\^)(?<!\^\{)\\degree(?![A-Za-z])")
 _E_NOTATION = re.compile(r"(?<=\d)\\text(?:rm)?\s*\{\s*[eE]\s*\}(?=[+-]?\d|\{[+-]?\d+\})")  # 6.02\text{e}23
+_ANGSTROM = re.compile(r"\\AA(?![A-Za-z])|\\mathring\s*\{\s*(?:\\(?:text|mathrm)\s*\{\s*A\s*\}|A)\s*\}")
+_MICRO = re.compile(r"\\mu\s*\\(text|mathrm)\s*\{\s*|\\(text|mathrm)\s*\{\s*\\mu\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?")
+_OHM = re.compile(r"(?<=\d)(?:\s|~|\\[,;: ])*(?:\\(?:text|mathrm)\s*\{\s*([kM])\s*\}\s*)?\\Omega\s*$")
 _COLOR = re.compile(r"\\(?:text)?color\s*\{\w+\}")
 _ENCLOSED_DIGITS = re.compile(
     r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)|\\(?:text|mathrm)\s*\{([\dA-F]+)\}(?=[\dA-F]*_)"
@@ -45,6 +65,10 @@ _INTEGER_CLAUSE = re.compile(  # "for any integer k", "where k is an integer", a
     r"|(?:(?:for|where|with|and)\b)?(?: (?:any|all|every|some|each))?\s?\}?\s?(?P<named>[a-z])"
     r"\s?(?:\\text\s?\{)?\s?(?:is|are|be) (?:an |any )?integers?)\}?$"
 )
+_ELLIPSIS = re.compile(  # 1, 2, \\ldots, 10
+    r"(?<![\w.,/^+*-])((?:-?\d{1,6}\s*,\s*){1,6})(?:\\[lc]?dots|\.\.\.)\s*,\s*(-?\d{1,6})(?![\w./^+*!-])", re.ASCII
+)
+MAX_RUN = 200
 _SLANTED = re.compile(r"\^\{?(\d{1,9})\}?\s*/\s*_\{?(\d{1,9})\}?")  # ^3/_4
 _TURNED = re.compile(  # ]1, 2] is (1, 2], and [1, 2[ is [1, 2)
     r"([\[\]])(?!\s*\{)([^\[\](),;]*[^\[\](),;\s][,;][^\[\](),;]*[^\[\](),;\s](?<!sqrt)\s*)([\[\]])"
@@ -64,6 +88,10 @@ def plain(text: str) -> str:
     text = _BRACED.sub(r"\1", text)
     text = _COLOR.sub("", text)
     text = _E_NOTATION.sub("e", text)
+    text = _ANGSTROM.sub(r"\\text{ angstrom}", text)
+    text = _MICRO.sub(lambda m: rf"\{m[1] or m[2]}{{ micro", text)
+    text = _OHM.sub(lambda m: rf"\text{{ {m[1] or ''}ohm}}", text)
+    text = _ELLIPSIS.sub(_run_written_out, text)
     text = _NO_DELIMITER.sub("", text)
     text = _LINES.sub(_listed, text)
     text = _ENCLOSED_DIGITS.sub(r"\1\2", text)
@@ -79,6 +107,8 @@ def _end_rewritten(end: str) -> str:
     """What stands behind a formula: "where k is an integer" as one more item, "for all x" not at all."""
     if "integer" in end:
         end = _INTEGER_CLAUSE.sub(lambda m: rf", {m['letter'] or m['named']}\in\mathbb{{Z}}", end)
+    if "constant" in end:
+        end = _CONSTANT_CLAUSE.sub("", end)
     if end.endswith(")"):
         end = _CONDITION.sub(r", \1", end)
     return _FOR_ALL.sub("", end) if "for" in end else end
@@ -87,7 +117,19 @@ def _end_rewritten(end: str) -> str:
 def _listed(match: re.Match) -> str:
     """The lines of an aligned environment as a list; one with columns of its own stays as it is."""
     lines = _ALIGNED.sub("", match[2]).strip().removesuffix(r"\\")
+    if match[1] == "cases" and "&" in lines:
+        return rf"\begin{{cases}}{_BETWEEN_COLUMNS.sub(lambda m: '&' if '&' in m[0] else '', lines)}\end{{cases}}"
     return match[0] if "&" in lines else re.sub(r"[\s,;]*\\\\[\s,;]*", ", ", lines)
+
+
+def _run_written_out(match: re.Match) -> str:
+    """All members of `1, 3, \\ldots, 99`, whole numbers one step apart; any other run stays as it is."""
+    first = [int(number) for number in match[1].split(",") if number.strip()]
+    last, step = int(match[2]), first[1] - first[0] if len(first) > 1 else 1
+    if not step or not 0 < (last - first[0]) / step < MAX_RUN:
+        return match[0]
+    members = list(range(first[0], last + step, step))
+    return ", ".join(map(str, members)) if members[: len(first)] == first and members[-1] == last else match[0]
 
 
 def _turned_round(match: re.Match) -> str:

@@ -65,6 +65,7 @@ def _read(text: str, attached: bool = False) -> Quantity:
         return _money(_CURRENCIES[currency[2] or currency[3]], *read(currency[1] + text[currency.end() :]))
     node, rest = read(text)
     name, value = value_of(node)
+    value = _sign_inside(value)
     if value.kind == "mul" and value.parts[0].kind == "degree" and value.parts[1:] in (_CELSIUS, _FAHRENHEIT):
         rest, value = [Token("name", value.parts[1].data), *rest], value.parts[0]
     if value.kind == "degree":  # 45°, or x = 45°, or 20 °C
@@ -73,6 +74,16 @@ def _read(text: str, attached: bool = False) -> Quantity:
             inner = value.parts[0] if name is None else node._replace(parts=(name, value.parts[0]))
             return inner, Unit(((" ".join(["degree", *scale]), 1),), Fraction(1))
     return node, read_unit(rest)
+
+
+def _sign_inside(value: Node) -> Node:
+    """-40° as the degrees of -40, and -40 °C likewise."""
+    inner = value.parts[0] if value.kind == "neg" else value
+    degree = inner.parts[0] if inner.kind == "mul" else inner
+    if inner is value or degree.kind != "degree" or degree.parts[0].kind != "num":
+        return value
+    signed = Node("degree", (number(-degree.parts[0].data),))
+    return inner._replace(parts=(signed, *inner.parts[1:])) if inner.kind == "mul" else signed
 
 
 def _money(currency: str, node: Node, rest: list[Token]) -> Quantity:

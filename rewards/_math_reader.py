@@ -150,7 +150,8 @@ class _Reader(Atoms):
             start, (_, _) = self.at, (self.take(), self.take())
             self.take()
             power = self.argument()
-            if is_whole(power) and abs(power.data) <= MAX_POWER_OF_TEN and 1 <= abs(value.data) < 10:
+            normal = 1 <= abs(value.data) < 10 or (abs(value.data) < 1_000 and is_whole(power) and abs(power.data) > 2)
+            if is_whole(power) and abs(power.data) <= MAX_POWER_OF_TEN and normal:  # 12.6 × 10^9, but not 12 × 10^2
                 return number(value.data * Fraction(10) ** int(power.data))
             self.at = start
         return value
@@ -237,7 +238,7 @@ def _letters(token: Token, last: Token) -> list[Token]:
         or last.kind == "word"
         or len(word) > 3
         or word.lower() in STOP_WORDS
-        or word in UNITS
+        or (word in UNITS and not (len(word) == 2 and word.isupper()))  # MN is a segment before it is a force
         or word in COMPOUNDS
         or word == "per"
     ):

@@ -86,18 +86,28 @@ Point = dict[str, Fraction | tuple[Fraction, Fraction]]  # a value for each symb
 def sample_points(gold: Node, answer: Node) -> list[Point]:
     """Values for the gold's symbols: first all positive, where roots and logarithms live, then of both signs.
 
-    Where i stands in a formula, z and w also take complex values: |z - i| is |z + i| on the real line.
+    Where i stands in a formula, z and w also take complex values: |z - i| is |z + i| on the real line. What (-1) is
+    raised to takes whole values.
     """
-    names = symbols(gold)
+    names, whole = symbols(gold), _exponents_of_negatives(gold)
     pools = [(_POSITIVE, i) for i in range(len(_POSITIVE))] + [(_POSITIVE + _NEGATIVE, -1 - i) for i in range(5)]
     points = [
-        {name: pool[(i + 3 * k) % len(pool)] + Fraction(k, 17) for k, name in enumerate(sorted(names))}
+        {
+            name: Fraction(2 + (5 * i + k) % 13) if name in whole else pool[(i + 3 * k) % len(pool)] + Fraction(k, 17)
+            for k, name in enumerate(sorted(names))
+        }
         for pool, i in pools
     ]
     complexes = {name for name in names if name[0] in "zw"}
     if complexes and (has_i(gold) or has_i(answer)):
         points += [{n: (v, 2 - v / 3) if n in complexes else v for n, v in point.items()} for point in points]
     return points
+
+
+def _exponents_of_negatives(node: Node) -> set[str]:
+    base = quick(node.parts[0], {}) if node.kind == "pow" and not symbols(node.parts[0]) else None
+    own = symbols(node.parts[1]) if base and not base.imag and base.real < 0 else set()
+    return own.union(*map(_exponents_of_negatives, node.parts))
 
 
 def far_points(gold: Node, answer: Node) -> list[Point]:

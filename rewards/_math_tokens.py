@@ -34,11 +34,12 @@ SYNONYMS = {
     "geqslant": "ge", "neq": "ne", "ast": "times", "cdotp": "cdot", "varnothing": "emptyset", "lbrack": "[",
     "rbrack": "]", "lor": "vee", "land": "wedge", "dots": "ldots", "cdots": "ldots", "asin": "arcsin",
     "acos": "arccos", "atan": "arctan", "degree": "circ", "infin": "infty", "backslash": "setminus", "sim": "approx",
-    "thickapprox": "approx", "simeq": "approx", "lt": "<", "gt": ">", "colon": ":",
+    "thickapprox": "approx", "simeq": "approx", "lt": "<", "gt": ">", "colon": ":", "varepsilon": "epsilon",
+    "varphi": "phi", "vartheta": "theta", "varrho": "rho", "varsigma": "sigma",
 }  # fmt: skip
 _GREEK = (
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
-    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau "
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar"
 )
 GREEK = frozenset(_GREEK.split())
 _SILENT = (

@@ -8,7 +8,8 @@ SCALARS = {"num", "sym", "const", "add", "mul", "div", "neg", "pow", "root", "ca
 
 class Node(NamedTuple):
     """kind: num sym const add mul div neg pow root call apply pm mp degree | list tuple bracket interval set empty
-    union intersection difference field matrix rel ratio based text modulo; data: what the kind needs beside its parts.
+    union intersection difference field matrix rel ratio based text modulo cases case; data: what the kind needs beside
+    its parts.
     """
 
     kind: str

@@ -10,7 +10,7 @@ DIGITS = 60
 MAX_BITS = 20_000  # of an exact numerator or denominator
 MAX_LOG = 100_000.0  # |ln| of the largest magnitude computed: e^100000
 MAX_ARGUMENT = 1e30  # of a trigonometric function: more would need more digits than we carry
-MAX_FACTORIAL = 2_000
+MAX_FACTORIAL = 10_000
 
 
 class Refused(ArithmeticError):
@@ -161,6 +161,8 @@ def _log_size(value, m) -> float:
 
 def _root(value, degree, m):
     whole = _real(degree)
+    if whole != int(whole) and _imaginary(degree) == _imaginary(value) == 0 < _real(value):
+        return _power(value, 1 / degree, m)  # the e-th root of e
     if whole != int(whole) or not 1 < whole <= 100:
         raise Refused("a root of such a degree")
     if _imaginary(value) == 0 and _real(value) < 0 and int(whole) % 2:

@@ -25,7 +25,7 @@ _OPERATION = re.compile(
 )
 
 
-@reward(reads=["answer"], range=(0, 1), version="3", sees=conclusion, imports=["mpmath"])
+@reward(reads=["answer"], range=(0, 1), version="4", sees=conclusion, imports=["mpmath"])
 def math_answer(response, row):
     r"""1 when the response commits to exactly one evaluated answer that equals row["answer"]; else 0.
 
@@ -128,5 +128,9 @@ def _spelled_alike(gold: str, answer: str) -> bool:
 
 
 def _spelling(text: str) -> list[tuple]:
-    r"""The tokens of a text, letters being letters in `\text{March }3` and in `March 3`."""
-    return [("letters" if token.kind in LETTERS else token.kind, token.value) for token in tokens(text)]
+    r"""The tokens of a text: `\text{March }3` is `March 3`, {x : x^{2} < 1} is {x | x^2 < 1}."""
+    found = [("letters" if token.kind in LETTERS else token.kind, token.value) for token in tokens(text)]
+    for i in range(len(found) - 4, -1, -1):
+        if found[i] in (("op", "^"), ("op", "_")) and found[i + 1 : i + 4 : 2] == [("op", "{"), ("op", "}")]:
+            found[i + 1 : i + 4] = [found[i + 2]]
+    return [("op", "|") if token == ("op", ":") else token for token in found]
