@@ -1,6 +1,5 @@
 """The command `lab`: one verb, one short function; what is heavy is imported inside."""
 
-import errno
 import os
 import re
 import sys
@@ -8,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lab.distributed import say_outcome
 from lab.errors import UserError
-from lab.execute import execute, go_on
-from lab.stop import Stopped
+from lab.execute import execute, go_on, show
+from lab.outcome import told_in_a_sentence
 
 app = typer.Typer(
     help="The reasoning lab: define a reward task once; train on it, audit it, benchmark it.",
@@ -21,9 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"max_content_width": 120},
 )
-
-# What a disk refuses is nobody's bug: no permission, read-only, full, over a quota.
-DISK = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 Config = Annotated[str, typer.Argument(help="An experiment's YAML file, or a bundled name such as smoke.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="section.key=value, for example grpo.max_steps=20")]
@@ -35,24 +30,22 @@ DryRun = Annotated[bool, typer.Option(help="Print the resolved config and the ba
 @app.command()
 def run(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
     """Run a whole experiment: base → SFT → GRPO, evaluated after each stage, with a report."""
-    experiment = _experiment(config, overrides)
-    trained = [stage for stage in ("sft", "grpo") if getattr(experiment, stage) is not None]
-    execute(experiment, (["base"] if experiment.eval.base or not trained else []) + trained, dry_run, accelerate)
+    execute(config, overrides, None, dry_run, accelerate)
 
 
 @app.command()
 def sft(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
     """Supervised fine-tuning alone, on the task's demonstrations."""
-    execute(_experiment(config, overrides), ["sft"], dry_run, accelerate)
+    execute(config, overrides, ["sft"], dry_run, accelerate)
 
 
 @app.command()
 def grpo(config: Config, overrides: Overrides = None, dry_run: DryRun = False, accelerate: Accelerate = "") -> None:
     """Reinforcement learning alone, against the task's rewards; it starts from `model`."""
-    execute(_experiment(config, overrides), ["grpo"], dry_run, accelerate)
+    execute(config, overrides, ["grpo"], dry_run, accelerate)
 
 
-WITH_MODEL = ("tasks", "samples", "limit", "baseline", "backend", "batch_size", "output", "small")
+WITH_CONFIG = ("config", "overrides", "dry_run", "accelerate")  # of `lab eval`; all its other options go with --model
 
 
 @app.command("eval")
@@ -77,16 +70,13 @@ def evaluate(
     """Evaluate checkpoints on benchmarks (--model, --tasks), or an experiment's `model` on its held-out rows."""
     if bool(config) == bool(model):
         raise UserError("lab eval takes an experiment's CONFIG, or --model with --tasks: give one of the two")
+    for name in context.params:
+        if context.get_parameter_source(name).name == "COMMANDLINE" and (name in WITH_CONFIG) != bool(config):
+            one, other = ("--model", "CONFIG") if config else ("CONFIG", "--model")
+            raise UserError(f"--{name.replace('_', '-')} goes with {one}, and not with {other}: leave it out")
     if config:
-        if given := [name for name in WITH_MODEL if context.get_parameter_source(name).name == "COMMANDLINE"]:
-            raise UserError(
-                f"--{given[0].replace('_', '-')} goes with --model, and not with a CONFIG: an experiment has its own "
-                "`task`, `output` and `eval`"
-            )
-        execute(_experiment(config, overrides), ["base"], dry_run, accelerate)
+        execute(config, overrides, ["base"], dry_run, accelerate)
         return
-    if dry_run or accelerate:
-        raise UserError("--dry-run and --accelerate go with CONFIG: with --model they are not known")
     from lab.benchmark import benchmark
 
     options = {"samples": samples, "limit": limit, "baseline": baseline, "backend": backend, "small": small}
@@ -295,9 +285,9 @@ def launch(
 ) -> None:
     """Plan a run on many machines: batches, memory, and the command for each machine or an sbatch file."""
     from lab.cluster import plan
+    from lab.config import load_experiment
 
-    experiment = _experiment(config, overrides)
-    job = plan(experiment, config, overrides or [], preset, nodes, gpus, host)
+    job = plan(load_experiment(config, overrides or ()), config, overrides or [], preset, nodes, gpus, host)
     print(job.describe())
     print(job.commands() if not slurm else job.sbatch() if dry_run else job.write_sbatch())
 
@@ -308,44 +298,25 @@ def report(
 ) -> None:
     """Write a run's report.html anew and print its table; of several seeds, one table over all."""
     from lab.evidence import seeds
-    from lab.evidence.report import table, write_report
     from lab.runs import Run
 
     opened = [Run.open(run) for run in runs]
     if len(opened) > 1:
         print(seeds.table(opened))
-        return
-    print(table(opened[0].summary))
-    print(f"\nreport: {write_report(opened[0].path)}")
+    else:
+        show(opened[0])
 
 
 def _warn(text: str) -> None:
     print(f"lab: {text}", file=sys.stderr)
 
 
-def _experiment(config: str, overrides: list[str] | None):
-    from lab.config import load_experiment
-
-    return load_experiment(config, overrides or [])
-
-
 def main() -> None:
     """The console script: a user's mistake is one sentence on stderr and exit code 2. Typer ends Ctrl-C with 130."""
     # Waiting OpenMP threads sleep instead of spinning: beside any other busy program, spinning costs a factor of three.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
+    with told_in_a_sentence():
         if slip := next((given for given in sys.argv[1:] if re.match(r"--\w+\.\w", given)), ""):
             said = slip[2:] if "=" in slip else f"{slip[2:]}=VALUE"
             raise UserError(f"there is no option {slip}: settings are given without dashes, as {said}")
         app()
-    except Stopped as stopped:
-        say_outcome(0, str(stopped))
-    except UserError as error:
-        say_outcome(error.exit_code, str(error))
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno not in DISK:
-            raise
-        where, why = error.filename or "the disk", error.strerror
-        say_outcome(2, f"{where} cannot be read or written ({why}): mend its permissions, or free some space")
-        sys.exit(2)

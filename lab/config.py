@@ -95,6 +95,12 @@ class Experiment:
     eval: Eval = field(default_factory=Eval)
     report: Report = field(default_factory=Report)
 
+    @property
+    def stages(self) -> list[str]:
+        """What `lab run` does, in order: "base" measures the checkpoint as it is, "sft" and "grpo" train it."""
+        trained = [stage for stage in STAGES if getattr(self, stage) is not None]
+        return (["base"] if self.eval.base or not trained else []) + trained
+
     def plan(self, section: str, processes: int = 1, max_tokens: int | None = None) -> BatchPlan:
         """How one optimizer step of "sft" or "grpo" is cut into processes, micro-batches and accumulation."""
         stage = getattr(self, section)

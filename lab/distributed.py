@@ -1,16 +1,11 @@
 """Processes: this one's place among those that `accelerate launch` started, and the engine that trains in it."""
 
 import datetime
-import json
 import os
 import socket
-import sys
 import time
-from pathlib import Path
 
 from lab.errors import UserError
-
-OUTCOME = "LAB_OUTCOME"  # names a folder in which the ranks leave what they end with: torchrun passes nothing on
 
 
 def rank() -> int:
@@ -77,6 +72,16 @@ def launched() -> bool:
     return "RANK" in os.environ and "LOCAL_RANK" in os.environ
 
 
+def end_with_parent() -> None:
+    """Has SIGTERM come once the parent is gone: a launcher that is killed tells nobody, and what it started would go
+    on beside the run that is resumed. Linux alone knows this.
+    """
+    if sys.platform == "linux":
+        from lab.sandbox import limits
+
+        limits.prctl(limits.PARENT_DEATH_SIGNAL, signal.SIGTERM)
+
+
 def start_processes(timeout_seconds: float) -> None:
     """Joins the other processes. `timeout_seconds` bounds every wait for another rank.
 
@@ -89,6 +94,8 @@ def start_processes(timeout_seconds: float) -> None:
         os.environ["DS_ACCELERATOR"] = "cpu"
     if not launched():
         return
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this rank, and not somebody's shell, which may well end
+        end_with_parent()
     from accelerate import PartialState
 
     _check_devices()
@@ -192,18 +199,6 @@ def any_rank(flag: bool) -> bool:
     raised = torch.tensor([int(flag)], device=PartialState().device)
     torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX)
     return bool(raised.item())
-
-
-def say_outcome(code: int, sentence: str) -> None:
-    """Tells the user how this rank ends. Where `lab.launch.start` waits for it, the ranks say the same but once."""
-    folder = os.environ.get(OUTCOME)
-    if folder:
-        outcome = {"rank": rank(), "code": code, "sentence": sentence}
-        half = Path(folder) / f".{rank()}"  # this rank may be killed while it writes
-        half.write_text(json.dumps(outcome))
-        half.rename(Path(folder) / str(rank()))
-    if is_main() or not folder:
-        print(f"lab{'' if is_main() else f' (rank {rank()})'}: {sentence}", file=sys.stderr)
 
 
 def _on(variable: str) -> bool:

@@ -6,8 +6,21 @@ from collections.abc import Sequence
 from lab.distributed import is_main
 
 
-def execute(experiment, stages: Sequence[str], dry_run: bool = False, accelerate: str = "") -> None:
-    """Runs the stages and shows what came of them; `dry_run` only says what would be done."""
+def execute(
+    config: str,
+    overrides: Sequence[str] | None,
+    stages: Sequence[str] | None = None,
+    dry_run: bool = False,
+    accelerate: str = "",
+) -> None:
+    """Runs the stages, all of the experiment's unless told, and shows what came of them.
+
+    dry_run: only says what would be done. accelerate: the preset to start under.
+    """
+    from lab.config import load_experiment
+
+    experiment = load_experiment(config, overrides or ())
+    stages = stages or experiment.stages
     if dry_run:
         from lab.look import dry_run as shown
 
@@ -17,7 +30,7 @@ def execute(experiment, stages: Sequence[str], dry_run: bool = False, accelerate
         _start_under(accelerate, experiment)
     from lab.stages.pipeline import run_experiment
 
-    _show(run_experiment(experiment, stages))
+    show(run_experiment(experiment, stages))
 
 
 def go_on(run: str, vllm_server: str = "", accelerate: str = "") -> None:
@@ -26,7 +39,16 @@ def go_on(run: str, vllm_server: str = "", accelerate: str = "") -> None:
         _start_under(accelerate)
     from lab.resume import resume
 
-    _show(resume(run, vllm_server))
+    show(resume(run, vllm_server))
+
+
+def show(run) -> None:
+    """The table of a run, and its report, written anew; one process of several does it."""
+    from lab.evidence.report import table, write_report
+
+    if is_main():
+        print("\n" + table(run.summary))
+        print(f"\nrun: {run.path}\nreport: {write_report(run.path)}")
 
 
 def _start_under(preset: str, experiment=None) -> None:
@@ -37,12 +59,3 @@ def _start_under(preset: str, experiment=None) -> None:
     at = next(i for i, argument in enumerate(arguments) if argument.startswith("--accelerate"))
     del arguments[at : at + (1 if "=" in arguments[at] else 2)]
     sys.exit(start(preset, experiment, arguments))
-
-
-def _show(finished) -> None:
-    """The table of a finished run, and its report; one process of several does it."""
-    from lab.evidence.report import table, write_report
-
-    if is_main():
-        print("\n" + table(finished.summary))
-        print(f"\nrun: {finished.path}\nreport: {write_report(finished.path)}")

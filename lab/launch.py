@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from lab.config import STAGES, Experiment
-from lab.distributed import OUTCOME
 from lab.errors import UserError, nearest
+from lab.outcome import OUTCOME
 from lab.plan import BatchPlan, shared_to_the_end
 
 GRACE_SECONDS = 280  # after SIGTERM, for ranks to finish their step and save: torchrun's own are 30

@@ -387,7 +387,7 @@ def test_an_endpoint_that_fails_or_is_not_there_is_one_sentence(own, tmp_path, m
         (["--model", "tiny", "--tasks", "digits", "--backend", "vllm"], "pip install 'reasoning-lab[vllm]'"),
         (["--model", "tiny", "--tasks", "digits", "--backend", "hff"], "did you mean 'hf'?"),
         (["--model", "tinny", "--tasks", "digits"], "did you mean 'tiny'?"),
-        (["--model", "tiny", "--tasks", "digits", "--dry-run"], "go with CONFIG"),
+        (["--model", "tiny", "--tasks", "digits", "--dry-run"], "--dry-run goes with CONFIG"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
