@@ -55,6 +55,11 @@ def test_a_sandbox_that_holds_nothing_trips_its_probe(monkeypatch):
     assert "self-tests hold on tier unsafe" in report.findings[0].detail
 
 
+def test_a_reward_that_takes_another_rows_program_trips_its_probe():
+    task = replace(load_task("programs"), rewards={"correct": bad_code.defines_it_7()})
+    assert holes(audit(task, rows=4, probes=[7])) == {7: "FAIL"}
+
+
 @pytest.mark.parametrize("name", ["numeric", "math"])
 @pytest.mark.parametrize("region", ["everything", "boxed", "last line", "<answer>"])
 def test_a_good_reward_passes_every_probe_in_every_region(name, region):

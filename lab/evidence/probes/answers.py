@@ -131,7 +131,7 @@ def shotgun(subject: Subject, index: int) -> Iterator[Case]:
 def near_misses(subject: Subject, index: int) -> Iterator[Case]:
     number, gold = subject.numbers[index], subject.golds[index]
     if number is None:
-        yield from () if subject.task.runs_code else _near_texts(subject, index)
+        yield from (_near_programs if subject.task.runs_code else _near_texts)(subject, index)
         return
     misses = {"one more": number + 1, "one less": number - 1, "the sign": -number, "ten times": 10 * number}
     misses |= {"1e-4 more": number + Fraction(1, 10**4), "1e-7 more": number + Fraction(1, 10**7)}
@@ -143,6 +143,11 @@ def near_misses(subject: Subject, index: int) -> Iterator[Case]:
     for label, miss in misses.items():
         if abs(miss - number) > tolerance:
             yield subject.answer(label, index, written(miss, gold))
+
+
+def _near_programs(subject: Subject, index: int) -> Iterator[Case]:
+    for other in subject.others(index):  # a letter changed in a program may change nothing
+        yield subject.answer("another row's program", index, other)
 
 
 def _near_texts(subject: Subject, index: int) -> Iterator[Case]:
