@@ -153,9 +153,21 @@ def test_a_run_is_resumed_from_another_folder_with_its_checkpoint_moved_or_not_b
     config = (begun.path / "config.yaml").read_text()
     (begun.path / "config.yaml").write_text(config.replace(f"{tmp_path}/mine", f"{tmp_path}/moved"))
     resume(begun.path)
-    begun.add_provenance(checkpoint=begun.provenance["checkpoint"] | {"sha256": "of other weights"})
-    with pytest.raises(UserError, match="the starting checkpoint has changed since it began"):
-        resume(begun.path)
+    facts = begun.provenance
+    for changed, what in (
+        ({"checkpoint": facts["checkpoint"] | {"sha256": "of other weights"}}, "the starting checkpoint"),
+        (
+            {"tasks": {"digits": facts["tasks"]["digits"] | {"wording": "as it was"}}},
+            "the wording of the task's prompts",
+        ),
+        ({"renderer": "as it was"}, "the chat template"),
+    ):
+        begun.add_provenance(**facts | changed)
+        with pytest.raises(UserError, match=f"{what} has changed since it began"):
+            resume(begun.path)
+    old = {name: entry for name, entry in facts["tasks"]["digits"].items() if name != "wording"}  # of an older lab
+    begun.add_provenance(**facts | {"tasks": {"digits": old}})
+    resume(begun.path)
 
 
 def test_libraries_that_changed_before_a_resume_are_told_and_noted(begun, capsys):

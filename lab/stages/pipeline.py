@@ -244,20 +244,22 @@ def check_unchanged(run: Run, facts: dict) -> None:
     """Refuses to go on with a run whose task, checkpoint or prompts are no longer those it began with."""
     began = _identities(run.provenance)
     for what, now in _identities(json.loads(json.dumps(facts))).items():
-        if now != began[what]:
+        if began[what] is not None and now != began[what]:
             raise UserError(
                 f"{run.path} cannot be resumed: {what} has changed since it began; put it back, or start a new run"
             )
 
 
 def _identities(facts: dict) -> dict:
-    """What a run cannot go on without, known by its hash wherever it lies."""
-    checkpoint = facts.get("checkpoint", {})
+    """What a run cannot go on without, known by its hash wherever it lies; None where nothing was noted of it."""
+    checkpoint, tasks = facts.get("checkpoint", {}), facts.get("tasks", {})
+    hashed = len(checkpoint.get("sha256") or "") == 64  # else a hub id, or too large: sizes are alike in many
     return {
-        "the task's file": {name: task.get("sha256") for name, task in facts.get("tasks", {}).items()},
-        "the starting checkpoint": checkpoint.get("sha256") or checkpoint.get("path"),
+        "the task's file": {name: task.get("sha256") for name, task in tasks.items()},
+        "the wording of the task's prompts": {n: t["wording"] for n, t in tasks.items() if "wording" in t} or None,
+        "the starting checkpoint": checkpoint["sha256"] if hashed else checkpoint,
         "the chat template": facts.get("renderer"),
-        "the sandbox of model-written code": facts.get("sandbox"),
+        "the sandbox of model-written code": facts.get("sandbox") or {},
     }
 
 
