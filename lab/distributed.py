@@ -72,16 +72,6 @@ def launched() -> bool:
     return "RANK" in os.environ and "LOCAL_RANK" in os.environ
 
 
-def end_with_parent() -> None:
-    """Has SIGTERM come once the parent is gone: a launcher that is killed tells nobody, and what it started would go
-    on beside the run that is resumed. Linux alone knows this.
-    """
-    if sys.platform == "linux":
-        from lab.sandbox import limits
-
-        limits.prctl(limits.PARENT_DEATH_SIGNAL, signal.SIGTERM)
-
-
 def start_processes(timeout_seconds: float) -> None:
     """Joins the other processes. `timeout_seconds` bounds every wait for another rank.
 
@@ -94,8 +84,6 @@ def start_processes(timeout_seconds: float) -> None:
         os.environ["DS_ACCELERATOR"] = "cpu"
     if not launched():
         return
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this rank, and not somebody's shell, which may well end
-        end_with_parent()
     from accelerate import PartialState
 
     _check_devices()

@@ -150,6 +150,9 @@ def start(preset_name: str, experiment: Experiment | None, arguments: list[str])
 
 
 def exit_code(launcher: int, ranks: Sequence[int], processes: int) -> int:
-    """The whole job's, from the launcher's and those that the ranks said: SIGTERM is 0 where every rank has saved."""
+    """The whole job's, from the launcher's and those that the ranks said: SIGTERM is 0 where every rank has saved.
+
+    A launcher that was killed, which Python tells as a number below 0, is a crash.
+    """
     stopped = len(ranks) == processes and not any(ranks)
-    return 0 if stopped and launcher == 128 + signal.SIGTERM else launcher
+    return 0 if stopped and launcher == 128 + signal.SIGTERM else launcher if launcher >= 0 else 1

@@ -16,6 +16,9 @@ def main() -> int:
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    from lab.stop import end_with_parent
+
+    end_with_parent()
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     launch.simple_launcher = become_the_only_process
     signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))

@@ -4,7 +4,9 @@ SIGUSR1 asks for the same: it is what Slurm's srun passes on, where it makes SIG
 """
 
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import Iterator
 
 
@@ -40,9 +42,21 @@ def stop_on_sigterm() -> Iterator[Stop]:
     """The process's Stop, for the time of a run."""
     stop = Stop()
     before = {number: signal.signal(number, stop.handle) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this rank, and not somebody's shell, which may well end
+        end_with_parent()
     try:
         yield stop
     finally:
         for number, handler in before.items():
             if signal.getsignal(number) == stop.handle:  # else somebody wants it ignored to the end
                 signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """Has SIGTERM come once the parent is gone: a launcher that is killed tells nobody, and what it started would go
+    on beside the run that is resumed. Linux alone knows this.
+    """
+    if sys.platform == "linux":
+        from lab.sandbox import limits
+
+        limits.prctl(limits.PARENT_DEATH_SIGNAL, signal.SIGTERM)

@@ -66,6 +66,7 @@ def test_our_presets_take_the_gpus_there_are_and_other_files_are_taken_at_their_
         (2, [2, 0], 2),
         (1, [0, 0], 1),  # the ranks stopped because one of another machine was lost
         (0, [], 0),  # trained to the end: ranks say nothing then
+        (-9, [], 1),  # the launcher was killed
     ],
 )
 def test_a_stop_counts_as_success_where_every_rank_says_so(launcher, ranks, wanted):
