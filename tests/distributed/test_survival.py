@@ -96,3 +96,19 @@ def test_ranks_killed_at_any_moment_resume_to_the_same_numbers(
     resumed = lab("resume", run, "--accelerate", preset)
     assert resumed.returncode == 0, resumed.stderr[-3000:]
     finished(tmp_path).assert_same_as(unkilled(preset))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", ["lab run", "lab.launcher"])
+def test_ranks_whose_launcher_is_killed_save_and_end(finished, experiment, tmp_path, killed):
+    """Else they would go on beside the resumed run, in one folder."""
+    settings = ["sft=null", "grpo.max_steps=100000", "eval.n=1"]
+    command = [*LAB, "run", str(experiment), f"output={tmp_path}", *settings, "--accelerate", "cpu2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as job:
+        while job.poll() is None and not list(tmp_path.glob("*/*/metrics.jsonl")):
+            time.sleep(0.01)
+        children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
+        os.kill(job.pid if killed == "lab run" else int(children.read_text()), signal.SIGKILL)
+        _, said = job.communicate(timeout=300)  # the ranks hold its other end: it closes with the last of them
+    (run,) = tmp_path.glob("*/*/")
+    assert list(run.glob("grpo/checkpoint-*/complete.json")), said[-3000:]
