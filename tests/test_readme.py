@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lab.config import load_experiment
-from lab.registry import load_task
+from lab.evidence.audit import audit, task_of
+from lab.registry import load_reward, load_task
 
 TEXT = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = {kind: re.findall(rf"```{kind}\n(.*?)```", TEXT, re.DOTALL) for kind in ("python", "yaml")}
@@ -25,6 +26,15 @@ def test_the_code_runs(number, tmp_path):
         assert task.sample("test", 5)
     else:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), {"__name__": "readme"})
+
+
+def test_the_reward_passes_its_audit(tmp_path):
+    path = tmp_path / "in_order.py"
+    path.write_text(next(block for block in BLOCKS["python"] if "@reward" in block), encoding="utf-8")
+    golds = ["bee cat mat", "dog fog", "ant sea"]
+    rows = [{"question": f"Sort: {gold[::-1]}", "words": gold.split()[::-1], "answer": gold} for gold in golds]
+    report = audit(task_of(load_reward(str(path)), rows), rows=rows, quick=True)
+    assert not report.failed, report.table()
 
 
 @pytest.mark.parametrize("text", BLOCKS["yaml"])
