@@ -110,7 +110,7 @@ def over_rows(values_P: Sequence[float], level: float = 0.95, seed: int = 0) -> 
 
     For k samples a row give each row's mean (or its pass@k): samples of one row are no independent evidence, so
     that rows are resampled whole (cluster bootstrap). 0/1 values need no bootstrap and get Wilson's interval. A
-    compromise: of 200 rows of which hardly any is ever right (2 % of 8 samples each), it covers 92 % instead of 95.
+    compromise: of 30 rows of which hardly any is ever right (3 % of 8 samples each), it covers 91 % instead of 95.
     """
     values = [float(value) for value in values_P]
     total, n = sum(values), len(values)
@@ -121,18 +121,25 @@ def over_rows(values_P: Sequence[float], level: float = 0.95, seed: int = 0) -> 
 
 
 def bootstrap_interval(values_P: Sequence[float], level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap of the mean, widened for few rows (expanded percentile: Hesterberg 2015, section 5.3)."""
+    """BCa bootstrap of the mean (Efron 1987), widened for few rows as Hesterberg 2015, section 5.3, has it.
+
+    BCa, because where few rows are ever right the means are skewed, and their plain percentiles lie too low.
+    """
     import numpy
     from scipy.stats import norm, t
 
     values = numpy.asarray(values_P, dtype=float)
-    n = len(values)
+    n, mean = len(values), values.mean()
     rng = numpy.random.default_rng(seed)
     at_once = max(1, 1_000_000 // n)  # resamples held in memory together
     sizes = [min(at_once, RESAMPLES - done) for done in range(0, RESAMPLES, at_once)]
     means = numpy.concatenate([values[rng.integers(0, n, (size, n))].mean(axis=1) for size in sizes])
-    tail = norm.cdf(sqrt(n / (n - 1)) * t.ppf((1 - level) / 2, n - 1))
-    low, high = numpy.quantile(means, [tail, 1 - tail])
+    tied = numpy.isclose(means, mean, rtol=1e-12)
+    bias = norm.ppf(((means < mean) & ~tied).mean() + tied.mean() / 2)
+    away = values - mean
+    acceleration = (away**3).sum() / (6 * (away**2).sum() ** 1.5)
+    z = bias + sqrt(n / (n - 1)) * t.ppf([(1 - level) / 2, (1 + level) / 2], n - 1)
+    low, high = numpy.quantile(means, norm.cdf(bias + z / (1 - acceleration * z)))
     return float(low), float(high)
 
 

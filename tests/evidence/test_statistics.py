@@ -97,6 +97,15 @@ def test_rows_are_resampled_whole(monkeypatch):
     assert coverage(loose, 0.4) < 0.8  # 400 samples of 50 rows are not 400 rows
 
 
+def test_rows_that_are_hardly_ever_right_are_covered_too(monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 500)
+    rng = numpy.random.default_rng(9)
+    chances = rng.beta(0.05, 2, (SETS, 200))  # 2 % are right, most of them of a few rows: the means are skewed
+    estimates = [statistics.over_rows(row) for row in rng.binomial(8, chances) / 8]
+    assert NOMINAL[0] <= coverage([(e.low, e.high) for e in estimates], 0.05 / 2.05) <= NOMINAL[1]
+    assert all(0 <= e.low <= e.value <= e.high <= 1 for e in estimates)
+
+
 @pytest.mark.parametrize(
     "estimator, chance_of_four",
     [(statistics.pass_at_k, lambda chance: 1 - (1 - chance) ** 4), (statistics.pass_hat_k, lambda chance: chance**4)],
