@@ -13,6 +13,7 @@ import pickle
 import resource
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from lab.errors import ContractError, UserError
 from lab.registry import load_file
@@ -20,6 +21,7 @@ from lab.reward import Score
 
 BACKOFF_SECONDS = 0.5  # before the first retry of an async reward, doubled each time
 REASON_CHARACTERS = 300
+MOST_THREADS = 256  # they start as they are needed
 
 
 def serve(lifeline: int, memory_bytes: int) -> None:
@@ -50,6 +52,9 @@ class _Worker:
         self.answers = answers
         self.rewards = {}
         self.loop = asyncio.new_event_loop()  # one for all requests: a judge's client may keep its connections
+        # asyncio's own pool has the cores' number and four, fewer than a judge's requests at once: some would wait for
+        # a thread while their deadline runs.
+        self.loop.set_default_executor(ThreadPoolExecutor(MOST_THREADS))
 
     def say(self, *message) -> None:
         os.write(self.answers, (json.dumps(message) + "\n").encode())

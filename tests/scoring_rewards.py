@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -113,6 +114,16 @@ async def crowd(response, row):
     await asyncio.sleep(0.01)
     RUNNING.remove(response.text)
     return together
+
+
+MEETING = threading.Barrier(24)
+
+
+@reward(reads=[], concurrency=24, seconds=20)
+async def meets_in_threads(response, row):
+    """Ends when 24 of its calls wait in threads at once, as a judge's requests do."""
+    await asyncio.to_thread(MEETING.wait)
+    return 1.0
 
 
 @reward(reads=["log"], range=(0, 100))

@@ -282,6 +282,12 @@ def test_no_more_async_calls_run_at_once_than_it_declares():
         assert max(one.primary for one in graded) == 3
 
 
+def test_as_many_async_calls_wait_in_threads_as_it_declares():
+    with scorer(scoring_rewards.meets_in_threads) as service:
+        graded = service.grade([Response(str(i)) for i in range(24)], rows(24), keep_going=True)
+        assert [one.primary for one in graded] == [1.0] * 24
+
+
 def test_an_async_reward_that_blocks_its_loop_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "ASYNC_GRACE_SECONDS", 0)
     with scorer(scoring_rewards.judge) as service:
