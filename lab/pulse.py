@@ -43,6 +43,18 @@ class Pulse:
 
         trainer._generate_and_score_completions = noted
 
+    def note_examples(self, trainer, tokenizer) -> None:
+        """Has SFT's trainer note, before it trains on a batch, the first example in it."""
+        train = trainer.training_step
+
+        def noted(model, inputs, *others):
+            first = tokenizer.decode(inputs["input_ids"][0], skip_special_tokens=True)
+            self.note("training on examples, the first", first)
+            return train(model, inputs, *others)
+
+        if world_size() > 1:
+            trainer.training_step = noted
+
     @contextlib.contextmanager
     def lost_ranks_named(self) -> Iterator[None]:
         """A wait that another rank let run out becomes a LostRankError: that rank, its step, what it was doing."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,6 +80,23 @@ def test_a_stuck_rank_is_ended_and_one_that_waits_is_not(tmp_path, monkeypatch):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             process.wait()
+
+
+def test_sfts_first_example_of_a_batch_is_noted_before_it_is_trained_on(tmp_path, monkeypatch):
+    pulse, tokenizer = Pulse(Run(tmp_path)), SimpleNamespace(decode=lambda ids, **_: f"{ids} as text")
+
+    def train(model, inputs):
+        return json.loads((tmp_path / "ranks" / "0.json").read_text())
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    trainer = SimpleNamespace(training_step=train)
+    pulse.note_examples(trainer, tokenizer)
+    found = trainer.training_step(None, {"input_ids": [[7, 8], [9]]})
+    assert f"{found['doing']} ({found['sample']})" == "training on examples, the first ([7, 8] as text)"
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    alone = SimpleNamespace(training_step=train)
+    pulse.note_examples(alone, tokenizer)
+    assert alone.training_step is train
 
 
 def test_another_error_stays_what_it_is(tmp_path, monkeypatch):

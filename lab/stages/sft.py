@@ -38,7 +38,9 @@ def sft(
         peft_config=lora_config(experiment),
         callbacks=[Recorder("sft", run, line)],
     )
-    return fit(trainer, renderer.tokenizer, folder, run, stop, Pulse(run))
+    pulse = Pulse(run)
+    pulse.note_examples(trainer, renderer.tokenizer)
+    return fit(trainer, renderer.tokenizer, folder, run, stop, pulse)
 
 
 def training_row(task: Task, row: Row, renderer: Renderer) -> dict[str, list[int]]:
