@@ -24,6 +24,7 @@ class Answer(NamedTuple):
     response: Response
     row: Mapping[str, Any]
     kept: Mapping[str, Any]
+    size: int = 0  # of the line that it came from
 
 
 @dataclass
@@ -125,7 +126,8 @@ def parsed(line: str | bytes, reward: Reward, region: str) -> Answer:
     finished, prefilled = fields.get("finished", True), fields.get("prefilled", "")
     if not isinstance(finished, bool) or not isinstance(prefilled, str):
         raise ValueError("'finished' is true or false, and 'prefilled' a text")
-    return Answer(Response(fields["response"], finished=finished, region=region, prefilled=prefilled), row, fields)
+    response = Response(fields["response"], finished=finished, region=region, prefilled=prefilled)
+    return Answer(response, row, fields, len(line))
 
 
 def scored(answers: Iterable[Answer], reward: Reward, scorer: Scorer) -> Iterator[tuple[Answer, Verdict]]:
@@ -136,13 +138,13 @@ def scored(answers: Iterable[Answer], reward: Reward, scorer: Scorer) -> Iterato
 
 
 def batches(answers: Iterable[Answer]) -> Iterator[list[Answer]]:
-    batch, characters = [], 0
+    batch, size = [], 0
     for answer in answers:
         batch.append(answer)
-        characters += len(answer.response.text)
-        if len(batch) == BATCH_LINES or characters > BATCH_CHARACTERS:
+        size += answer.size or len(answer.response.text)
+        if len(batch) == BATCH_LINES or size > BATCH_CHARACTERS:
             yield batch
-            batch, characters = [], 0
+            batch, size = [], 0
     if batch:
         yield batch
 

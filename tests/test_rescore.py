@@ -110,6 +110,19 @@ def test_the_stream_is_written_while_it_is_read():
     assert max(i - n for i, n in enumerate(written)) <= 256
 
 
+def test_a_batch_is_bounded_by_whole_lines(monkeypatch):
+    monkeypatch.setattr("lab.rescore.BATCH_CHARACTERS", 1000)
+    out, written = io.StringIO(), []
+
+    def lines():
+        for _ in range(20):
+            written.append(len(out.getvalue().splitlines()))
+            yield json.dumps({"response": "1", "answer": "1", "context": "x" * 600})
+
+    assert rescore_stream(lines(), load_reward("numeric"), out).scored == 20
+    assert max(i - n for i, n in enumerate(written)) <= 2
+
+
 def test_the_region_can_be_given_and_is_asked_for_where_nothing_is_read():
     lines = [json.dumps({"response": f"So it is \\boxed{{{i}}}.", "answer": str(i)}) for i in range(4)]
     tally, out, _ = rescored(lines, region="boxed")
