@@ -61,6 +61,8 @@ class LabHF(HFLM):
         by_settings = defaultdict(list)
         for place, request in enumerate(requests):
             by_settings[json.dumps(request.args[1], sort_keys=True)].append(place)
+        for places in by_settings.values():  # before hours are spent on the others
+            self._room(normalize_gen_kwargs(requests[places[0]].args[1], self.max_gen_toks)["max_gen_toks"])
         texts: list[str | None] = [None] * len(requests)
         with tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="lab-hf") as progress:
 
@@ -113,24 +115,30 @@ class LabHF(HFLM):
 
     def _jobs(self, requests, places: Sequence[int], limit: int) -> list[Job]:
         """Longest prompts first, so that the largest batch is the first, the repeats of a prompt beside each other."""
-        longest = self.max_length - limit
-        if longest < 1:
-            raise UserError(
-                f"answers of up to {limit} tokens leave no room for a prompt, the model has {self.max_length} "
-                "positions: ask for shorter ones (a task's max_tokens, a YAML's max_gen_toks), or take another model"
-            )
+        longest = self._room(limit)
         encoded: dict[str, tuple[int, ...]] = {}
         for place in places:
             prompt = requests[place].args[0]
             if prompt not in encoded:
-                encoded[prompt] = tuple(self.tok_batch_encode([prompt], left_truncate_len=longest)[0][0].tolist())
+                encoded[prompt] = tuple(self.tok_batch_encode([prompt])[0][0].tolist())
+        if cut := sum(len(ids) > longest for ids in encoded.values()):
+            tqdm.write(f"lab-hf: {cut} of {len(encoded)} prompts lose their beginning beyond {longest} tokens")
         repeats: Counter = Counter()
         jobs = []
         for place in places:
-            ids = encoded[requests[place].args[0]]
+            ids = encoded[requests[place].args[0]][-longest:]
             jobs.append(Job(place, ids, repeats[ids]))
             repeats[ids] += 1
         return sorted(jobs, key=lambda job: (-len(job.ids), job.ids, job.repeat))
+
+    def _room(self, limit: int) -> int:
+        """Tokens left for a prompt whose answer may take `limit`. Raises UserError where there are none."""
+        if limit < self.max_length:
+            return self.max_length - limit
+        raise UserError(
+            f"answers of up to {limit} tokens leave no room for a prompt, the model has {self.max_length} "
+            "positions: ask for shorter ones (a task's max_tokens, a YAML's max_gen_toks), or take another model"
+        )
 
     def _portions(self, jobs: Sequence[Job], limit: int) -> Iterator[list[list[Job]]]:
         """The jobs' groups, as many together as there is room for when each of their answers takes `limit` tokens."""

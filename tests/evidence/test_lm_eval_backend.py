@@ -104,9 +104,19 @@ def test_portions_bound_what_is_held_and_change_no_answer(backend, monkeypatch):
     assert len(held) > 3 and sum(held) == 30 * 12 and max(held) <= 100
 
 
-def test_answers_too_long_for_the_model_are_one_sentence(backend):
+def test_answers_too_long_for_the_model_are_one_sentence_before_any_is_written(backend, monkeypatch):
+    from lab import lm_eval_backend
+
+    monkeypatch.setattr(lm_eval_backend, "generate", None)
     with pytest.raises(UserError, match="leave no room for a prompt, the model has .* positions"):
-        backend("lab-hf").generate_until(requests(PROMPTS, max_gen_toks=10**6))
+        backend("lab-hf").generate_until(requests(PROMPTS) + requests(PROMPTS, max_gen_toks=10**6))
+
+
+def test_a_prompt_that_is_too_long_loses_its_beginning_and_that_is_said(backend, capsys):
+    long = "7" * 2000 + PROMPTS[0]
+    answers = backend("lab-hf").generate_until(requests([long, PROMPTS[1]]))
+    assert "1 of 2 prompts lose their beginning beyond 1012 tokens" in capsys.readouterr().out
+    assert answers == backend("hf").generate_until(requests([long, PROMPTS[1]]))
 
 
 def test_it_says_which_answers_were_cut_at_the_limit(backend):
