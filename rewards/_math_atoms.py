@@ -242,6 +242,8 @@ class Atoms:
         if self.skip(")") and len(parts) == 2:
             return Node("interval", parts, (True, False))
         self.expect("]")
+        if len({len(part.parts) for part in parts}) == 1 and {part.kind for part in parts} == {"bracket"}:
+            return Node("matrix", tuple(cell for row in parts for cell in row.parts), (len(parts), len(parts[0].parts)))
         alone = opened_first and self.at == len(self.tokens)
         if len(parts) == 1 and (not alone or parts[0].kind == "matrix"):
             return parts[0]

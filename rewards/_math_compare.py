@@ -1,5 +1,8 @@
 """Whether an answer's tree says the same as the gold's: like with like, and evaluated as far."""
 
+import re
+from itertools import permutations
+
 from rewards._math_forms import is_literal
 from rewards._math_names import (
     any_integer,
@@ -14,6 +17,7 @@ from rewards._math_names import (
     with_constant_of,
     worked_out,
 )  # fmt: skip
+from rewards._math_residues import residues
 from rewards._math_scalars import NEEDED_POINTS, far_points, infinity, sample_points, scalars_equal
 from rewards._math_sets import FLIPPED, real_set, same
 from rewards._math_tree import SCALARS, Node, number
@@ -24,6 +28,7 @@ COLLECTIONS = {"list", "set", "empty"}
 REALS = {"interval", "tuple", "bracket", "union", "intersection", "difference", "rel", "list", "field", "empty", "set"}
 MAX_ITEMS = 200
 C = Node("sym", data="C")
+_CONSTANT, _OWN_CONSTANT = re.compile(r"[cCkK]_\d"), re.compile(r"[A-DK]|[a-dk]|[cCkKAB]_\d")  # of integration
 
 
 def equal(gold: Node, answer: Node) -> bool:
@@ -37,6 +42,8 @@ def equal(gold: Node, answer: Node) -> bool:
     if not has_relation(gold):
         answer = worked_out(answer)
     if gold.kind == answer.kind == "rel" and _relations_equal(gold, answer):
+        return True
+    if (classes := residues(gold)) and classes == residues(answer):
         return True
     gold_name, value = value_of(gold)
     if gold_name is not None and not is_equation(gold_name):
@@ -81,7 +88,7 @@ def _signed(node: Node, sign: int) -> Node:
 
 def _equal(gold: Node, answer: Node) -> bool:
     if gold.kind in SCALARS and answer.kind in SCALARS:
-        return scalars_equal(gold, _renamed_constant(gold, answer))
+        return any(scalars_equal(gold, spelling) for spelling in _with_constants_of(gold, answer))
     if gold.kind == "num" and answer.kind == "based" and answer.parts == (number(10),):
         return gold == number(answer.data or 0)
     if gold.kind == "ratio" and answer.kind in ("ratio", "div"):
@@ -128,6 +135,22 @@ def _ratios_equal(gold: Node, answer: Node) -> bool:
 
 def _like_a_time(values: list) -> bool:
     return len(values) == 2 and values[0] <= 24 and 10 <= values[1] < 60  # 3:30 is neither 1:10 nor 1/10
+
+
+def _with_constants_of(gold: Node, answer: Node) -> list[Node]:
+    """`answer` with the gold's c_1 and c_2 for its own A and B, in either order; else as `_renamed_constant` has it."""
+    constants, own = symbols(gold) - symbols(answer), symbols(answer) - symbols(gold)
+    if not constants or len(own) != len(constants) or not all(map(_CONSTANT.fullmatch, constants)):
+        return [_renamed_constant(gold, answer)]
+    if len(own) > 3 or not all(map(_OWN_CONSTANT.fullmatch, own)):
+        return [answer]
+    found = []
+    for order in permutations(sorted(constants)):
+        renamed = answer
+        for mine, constant in zip(sorted(own), order, strict=True):
+            renamed = substituted(renamed, Node("sym", data=mine), Node("sym", data=constant))
+        found.append(renamed)
+    return found
 
 
 def _renamed_constant(gold: Node, answer: Node) -> Node:

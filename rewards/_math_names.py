@@ -65,7 +65,8 @@ def value_of(node: Node, indexed: bool = False) -> tuple[Node | None, Node]:
     if node.kind == "list":
         named = [value_of(part) for part in node.parts]
         names = {_base_name(name) if indexed else name for name, _ in named if name is not None}
-        if len(names) == 1 and named[0][0] is not None:
+        further = any(name is None and value.kind == "rel" for name, value in named)  # x = 0 or x > 1
+        if len(names) == 1 and named[0][0] is not None and not further:
             return names.pop(), Node("list", tuple(value for _, value in named), node.data)
     return None, node
 
@@ -145,6 +146,8 @@ def _named_values(node: Node) -> list[tuple[Node, Node]]:
 
 def _is_name(node: Node) -> bool:
     """A name rather than a value: x, AB, a + b, dy/dx, cos θ, f(2): made of symbols alone, or applied to a number."""
+    if node.kind == "ratio" and node.parts[-1].kind == "field":  # [K:Q], a degree
+        return True
     if node.kind == "apply" or (node.kind == "mul" and len(node.parts) == 2 and _is_applied(node.parts[0])):
         return True
     if node.kind in ("tuple", "union", "intersection", "difference") or (

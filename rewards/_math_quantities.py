@@ -15,9 +15,10 @@ from rewards._math_words import unboxed
 
 _NAMED = re.compile(r"\\text\s*\{([^{}]*?)(?:\s*[=:]\s*\}|\s*\}\s*[=:])\s*(.+)", re.DOTALL)
 _SAID = re.compile(r"\\text\s*\{\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?:?\s*\}", re.IGNORECASE)
-_UNIT_FRACTION = re.compile(
-    r"\\[dt]?frac\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}\s*\}\s*\{\s*\\(?:text|mathrm)\{([^{}]*)\}"
-)
+_WORD = r"\\(?:text|mathrm)\s*\{[^{}]*\}(?:\^\{?\d\}?)?"
+_PRODUCT = rf"\{{\s*({_WORD}(?:(?:\s|~|\\cdot|\\[,;: ])*{_WORD}){{0,3}})\s*\}}"
+_UNIT_FRACTION = re.compile(rf"\\[dt]?frac\s*{_PRODUCT}\s*{_PRODUCT}")
+_MACRO = re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}|\\cdot|\\[,;: ]|~")
 _CURRENCIES = {"\\$": "dollar", "USD": "dollar", "\\euro": "euro", "\u20ac": "euro", "EUR": "euro"}
 _CURRENCIES |= {"\\pounds": "GBP", "\u00a3": "GBP", "GBP": "GBP", "\u20b9": "rupee", "\u00a5": "yen"}
 _SPELLED_CURRENCY = re.compile(  # \textdollar 5, \text{\$}5, \text{\$5}
@@ -56,7 +57,7 @@ def _read(text: str, attached: bool = False) -> Quantity:
     text = _SPELLED_CURRENCY.sub(lambda sign: _SIGNS.get(sign[1]) or rf"\${sign[2]}", _SAID.sub("", text))
     if len(text) < 100 and (whole := compound(unboxed(text))):
         return number(whole[0]), read_unit([Token("text", whole[1])])
-    text = _UNIT_FRACTION.sub(r"\\text{\1/\2", text)
+    text = _UNIT_FRACTION.sub(lambda m: rf"\text{{ {_words_of(m[1])}/{_words_of(m[2])}}}", text)
     text = _PER.sub(r" \\text{per ", text)
     text = _without_whole(text)
     if (short := _SHORT_UNIT.fullmatch(text)) and (short[2] or attached):
@@ -74,6 +75,10 @@ def _read(text: str, attached: bool = False) -> Quantity:
             inner = value.parts[0] if name is None else node._replace(parts=(name, value.parts[0]))
             return inner, Unit(((" ".join(["degree", *scale]), 1),), Fraction(1))
     return node, read_unit(rest)
+
+
+def _words_of(product: str) -> str:
+    return " ".join(_MACRO.sub(lambda m: f" {m[1] or ''}", product).split())
 
 
 def _sign_inside(value: Node) -> Node:

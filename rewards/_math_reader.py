@@ -68,7 +68,7 @@ class _Reader(Atoms):
         left = self.sum()
         while self.sees(*SET_OPERATIONS):
             left = Node(SET_OPERATIONS[self.take().value], (left, self.sum()))
-        if self.is_ratio() and not self.sets and left.kind in ("num", "sym", "div", "mul"):
+        if self.is_ratio() and not self.sets and left.kind in ("num", "sym", "div", "mul", "root"):
             items = [left]
             while self.is_ratio():
                 self.take()
@@ -159,7 +159,8 @@ class _Reader(Atoms):
     def starts_factor(self) -> bool:
         token, before = self.peek(), self.tokens[self.at - 1]
         if token.kind == "num":
-            if before.kind in ("num", "name"):
+            raised = token.spaced and self.peek(1).value == "^"  # n 2^n
+            if before.kind == "num" or (before.kind == "name" and not raised):
                 raise Unreadable("two numbers side by side")
             return True
         if token.kind == "op":
@@ -237,7 +238,7 @@ def _letters(token: Token, last: Token) -> list[Token]:
         token.kind != "word"
         or last.kind == "word"
         or len(word) > 3
-        or word.lower() in STOP_WORDS
+        or (word.lower() in STOP_WORDS and last.value not in ("{", "^"))  # e^{at} has no word in it
         or (word in UNITS and not (len(word) == 2 and word.isupper()))  # MN is a segment before it is a force
         or word in COMPOUNDS
         or word == "per"

@@ -31,7 +31,8 @@ def scalars_equal(gold: Node, answer: Node) -> bool:
         return left == right and _written_out(gold, left, answer)
     agree = _agree if symbols(gold) else _constants_agree
     polar = {"function trigonometric"} if _is_polar(gold) else set()  # e^{iπ/3} is cos π/3 + i sin π/3
-    return agree(gold, answer) and undone(answer) <= undone(gold) | polar
+    series = {"function counting"} if symbols(gold) else set()  # x^3/3! is x^3/6
+    return agree(gold, answer) and undone(answer) <= undone(gold) | polar | series
 
 
 def _written_out(gold: Node, value: Fraction, answer: Node) -> bool:
@@ -87,9 +88,9 @@ def sample_points(gold: Node, answer: Node) -> list[Point]:
     """Values for the gold's symbols: first all positive, where roots and logarithms live, then of both signs.
 
     Where i stands in a formula, z and w also take complex values: |z - i| is |z + i| on the real line. What (-1) is
-    raised to takes whole values.
+    raised to takes whole values, and so do the n and k of a floor.
     """
-    names, whole = symbols(gold), _exponents_of_negatives(gold)
+    names, whole = symbols(gold), _whole_letters(gold)
     pools = [(_POSITIVE, i) for i in range(len(_POSITIVE))] + [(_POSITIVE + _NEGATIVE, -1 - i) for i in range(5)]
     points = [
         {
@@ -104,17 +105,20 @@ def sample_points(gold: Node, answer: Node) -> list[Point]:
     return points
 
 
-def _exponents_of_negatives(node: Node) -> set[str]:
+def _whole_letters(node: Node) -> set[str]:
     base = quick(node.parts[0], {}) if node.kind == "pow" and not symbols(node.parts[0]) else None
     own = symbols(node.parts[1]) if base and not base.imag and base.real < 0 else set()
-    return own.union(*map(_exponents_of_negatives, node.parts))
+    if node.kind == "call" and node.data in ("floor", "ceil"):
+        own = symbols(node) & set("ijklmn")
+    return own.union(*map(_whole_letters, node.parts))
 
 
 def far_points(gold: Node, answer: Node) -> list[Point]:
     """Many more values, where a formula may have pieces."""
     if not _is_piecewise(gold) and not _is_piecewise(answer):
         return []
-    return [{name: far + 7 * k for k, name in enumerate(sorted(symbols(gold)))} for far in _FAR]
+    names, whole = sorted(symbols(gold)), _whole_letters(gold)
+    return [{n: Fraction(round(far)) + k if n in whole else far + 7 * k for k, n in enumerate(names)} for far in _FAR]
 
 
 def _defined(points, gold: Node) -> int:

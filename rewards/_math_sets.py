@@ -88,8 +88,9 @@ def _condition(node: Node) -> list[Piece]:
     """`x < 3`, `2 <= x < 5`, `x != 1`, `x in (1, 2)`: one variable alone on its side, constants on the others."""
     if node.data == ("in",):
         return _pieces(node.parts[1])
-    if node.parts[0].kind == "call" and node.parts[0].data == "abs" and node.parts[0].parts[0].kind == "sym":
-        return _absolute(*node.parts, node.data)
+    if any(part.kind == "call" and part.data == "abs" and part.parts[0].kind == "sym" for part in node.parts):
+        inside = tuple(part.parts[0] if part.kind == "call" else part for part in node.parts)
+        return _of_sizes(_condition(node._replace(parts=inside)))
     node = node._replace(parts=tuple(Node("sym", data="f()") if p.kind == "apply" else p for p in node.parts))
     names = [part.data for part in node.parts if part.kind == "sym"]
     if len(set(names)) != 1 or len(node.parts) > 3 or "~" in node.data or (len(node.parts) == 3 and "=" in node.data):
@@ -104,14 +105,11 @@ def _condition(node: Node) -> list[Piece]:
     return result
 
 
-def _absolute(size: Node, bound: Node, relations: tuple[str]) -> list[Piece]:
-    """`|x| < 3`: what lies between -3 and 3, and for > what lies outside."""
-    end, inside = _end(bound), relations[0] in ("<", "<=")
-    if relations[0] not in FLIPPED or relations[0] in ("=", "!=") or not 0 < end.value < INFINITY:
-        raise ValueError("no bound of an absolute value")
-    closed = (relations[0] == "<=") if inside else (relations[0] == ">")  # of the pieces between, kept or taken away
-    between = _between(End(-end.value), closed, end, closed)
-    return between if inside else _without(ALL, between)
+def _of_sizes(sizes: list[Piece]) -> list[Piece]:
+    """The numbers whose absolute values lie in `sizes`."""
+    zero = End(0)
+    sizes = [piece for size in sizes for piece in _clipped(size, zero, True, End(INFINITY), False)]
+    return sizes + [(End(-high.value), closed, End(-low.value), open_) for low, open_, high, closed in sizes]
 
 
 def _half(relation: str, end: End) -> list[Piece]:

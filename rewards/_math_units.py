@@ -180,7 +180,7 @@ def _words(rest: list[Token]) -> list[str | int]:
             raising, sign = False, 1
         elif token.kind == "op" and value == "-" and raising:
             sign = -1
-        elif token.kind == "op" and value in "{}" and words:
+        elif token.kind == "op" and words and (value in "{}" or (value in "()" and "/" in words)):
             continue
         elif token.kind == "op" and value == "^" and words and not raising:
             raising = True

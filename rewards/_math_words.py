@@ -8,6 +8,9 @@ from rewards._math_units import HARMLESS, STOP_WORDS
 _TEXT = re.compile(r"\\(?:text\w*|mathrm|mathbf|mbox|operatorname|emph)\s*\{([^{}]*)\}")
 _GAP = re.compile(r"\\[ ,;:!]|~|\\q?quad\b")
 _SENTENCE = re.compile(r"[A-Za-z][A-Za-z' ,.-]*[A-Za-z]")
+_TOLD_OF = re.compile(  # "the series diverges", "Alice wins", "an equilateral triangle"
+    r"(?:series|sequence|integral|limit|sum) (?:is )?([a-z]+)|([a-z]+) (?:wins|triangle|function|number|matrix)"
+)
 _ARTICLE = re.compile(r"(?:an?|the)\s+(?=\w)")
 _LETTER = re.compile(r"(?:(?:option|choice|answer)\s+)?\(?\s*([A-Za-z])\s*[).]?", re.IGNORECASE)
 _LABELLED = re.compile(  # \textbf{(B)}\ 12
@@ -67,7 +70,9 @@ def words(text: str) -> str | None:
         return None
     phrase = _ARTICLE.sub("", " ".join(text.lower().split()), count=1) if len(text) > 3 else text.lower()
     phrase = re.sub(r"^(?:it|this|that) (?:is|was|will be) (?:on )?(?:an? |the )?(?=[a-z]+$)", "", phrase)
-    phrase = re.sub(r"^there (?:is|are) (?=no )", "", phrase)
+    phrase = re.sub(r"^there (?:is|are) (?=no |none$)", "", phrase)
+    if told := _TOLD_OF.fullmatch(phrase):
+        phrase = told[1] or told[2]
     return _SAME_PHRASE.get(phrase, phrase)
 
 

@@ -25,7 +25,7 @@ _OPERATION = re.compile(
 )
 
 
-@reward(reads=["answer"], range=(0, 1), version="4", sees=conclusion, imports=["mpmath"])
+@reward(reads=["answer"], range=(0, 1), version="5", sees=conclusion, imports=["mpmath"])
 def math_answer(response, row):
     r"""1 when the response commits to exactly one evaluated answer that equals row["answer"]; else 0.
 
