@@ -165,15 +165,15 @@ Checkpoint: sha256 {facts["checkpoint"]["sha256"]}. Prompts: {facts["renderer"]}
 
 def _push(folder: Path, repository: str) -> None:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     try:
         api = HfApi()
         api.create_repo(repository, exist_ok=True)
         api.upload_folder(folder_path=folder, repo_id=repository)
-    except (HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
+    except (HTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
         said = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{folder} was written, but not uploaded to {repository!r} ({said}): run `hf auth login`, then "
-            f"`hf upload {repository} {folder}`"
+            f"{folder} was written, but not uploaded to {repository!r} ({said}): where the hub can be reached, run "
+            f"`hf auth login`, then `hf upload {repository} {folder}`"
         ) from error

@@ -1,5 +1,6 @@
 """A run's model as a folder for plain transformers: merged, with its numbers, never over something else."""
 
+import os
 import shutil
 
 import pytest
@@ -82,6 +83,14 @@ def test_bad_input_is_one_sentence_and_exit_code_2(lab, run, tmp_path, arguments
     done = lab("export", run, "--to", tmp_path / "model", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(lab, run, tmp_path):
+    nowhere = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = lab("export", run, "--to", tmp_path / "model", "--push", "nobody/nothing", env=os.environ | nowhere)
+    assert done.returncode == 2
+    assert "was written, but not uploaded to 'nobody/nothing' ([Errno 111]" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_nothing_is_overwritten_and_no_folder_is_half_made(lab, run, tmp_path):
