@@ -1,7 +1,9 @@
 """A mathematical answer in plain LaTeX: without Unicode, separators in long numbers, and other manners of writing."""
 
 import re
-from fractions import Fraction
+
+from rewards._math_shorthand import written_out
+from rewards._math_unit_notation import spelled_units
 
 UNICODE = {
     "\u2212": "-", "\u2013": "-", "\u00d7": r"\times ", "\u00b7": r"\cdot ", "\u22c5": r"\cdot ", "\u00f7": r"\div ",
@@ -49,16 +51,7 @@ _CONDITION = re.compile(
 _BRACED = re.compile(r"(?<![\\^_a-zA-Z}])\{([:.;=<>+-])\}")  # 3{:}30
 _DEGREE = re.compile(r"(?<!\^)(?<!\^\{)\\degree(?![A-Za-z])")
 _E_NOTATION = re.compile(r"(?<=\d)\\text(?:rm)?\s*\{\s*[eE]\s*\}(?=[+-]?\d|\{[+-]?\d+\})")  # 6.02\text{e}23
-_ANGSTROM = re.compile(r"\\AA(?![A-Za-z])|\\mathring\s*\{\s*(?:\\(?:text|mathrm)\s*\{\s*A\s*\}|A)\s*\}")
 _PRIME = re.compile(r"\^\s*(?:\{\s*((?:\\prime\s*){1,2})\}|(\\prime)(?![A-Za-z]))")
-_SEXAGESIMAL = re.compile(
-    r"(?<![\d.])(\d{1,4})\s*\^\s*\{?\s*\\circ\s*\}?\s*(?:\\[,;: ]\s*)?(\d{1,2})\s*'(?!')"
-    r"(?:\s*(?:\\[,;: ]\s*)?(\d{1,2})\s*'')?"
-)
-_SIUNITX = re.compile(r"\\(?:SI|qty)\s*\{([^{}]{1,40})\}\s*\{([^{}]{1,80})\}")
-_SI_PREFIX = re.compile(r"\b(micro|nano|milli|centi|kilo|mega|giga) ")
-_MICRO = re.compile(r"\\mu\s*\\(text|mathrm)\s*\{\s*|\\(text|mathrm)\s*\{\s*\\mu\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?")
-_OHM = re.compile(r"(?<=\d)(?:\s|~|\\[,;: ])*(?:\\(?:text|mathrm)\s*\{\s*([kM])\s*\}\s*)?\\Omega\s*$")
 _COLOR = re.compile(r"\\(?:text)?color\s*\{\w+\}")
 _ENCLOSED_DIGITS = re.compile(
     r"(?<![A-Za-z\d)])\(([\dA-F]+)\)(?=_)|\\(?:text|mathrm)\s*\{([\dA-F]+)\}(?=[\dA-F]*_)"
@@ -73,10 +66,6 @@ _INTEGER_CLAUSE = re.compile(  # "for any integer k", "where k is an integer", a
     r"|(?:(?:for|where|with|and)\b)?(?: (?:any|all|every|some|each))?\s?\}?\s?(?P<named>[a-z])"
     r"\s?(?:\\text\s?\{)?\s?(?:is|are|be) (?:an |any )?integers?)\}?$"
 )
-_ELLIPSIS = re.compile(  # 1, 2, \\ldots, 10
-    r"(?<![\w.,/^+*-])((?:-?\d{1,6}\s*,\s*){1,6})(?:\\[lc]?dots|\.\.\.)\s*,\s*(-?\d{1,6})(?![\w./^+*!-])", re.ASCII
-)
-MAX_RUN = 200
 _SLANTED = re.compile(r"\^\{?(\d{1,9})\}?\s*/\s*_\{?(\d{1,9})\}?")  # ^3/_4
 _TURNED = re.compile(  # ]1, 2] is (1, 2], and [1, 2[ is [1, 2)
     r"([\[\]])(?!\s*\{)([^\[\](),;]*[^\[\](),;\s][,;][^\[\](),;]*[^\[\](),;\s](?<!sqrt)\s*)([\[\]])"
@@ -97,12 +86,7 @@ def plain(text: str) -> str:
     text = _COLOR.sub("", text)
     text = _E_NOTATION.sub("e", text)
     text = _PRIME.sub(lambda m: "'" * (m[1] or m[2]).count("prime"), text.replace("{}^", "^"))
-    text = _SEXAGESIMAL.sub(_in_degrees, text)
-    text = _SIUNITX.sub(lambda m: rf"{m[1]}\text{{ {_spelled_unit(m[2])}}}", text)
-    text = _ANGSTROM.sub(r"\\text{ angstrom}", text)
-    text = _MICRO.sub(lambda m: rf"\{m[1] or m[2]}{{ micro", text)
-    text = _OHM.sub(lambda m: rf"\text{{ {m[1] or ''}ohm}}", text)
-    text = _ELLIPSIS.sub(_run_written_out, text)
+    text = written_out(spelled_units(text))
     text = _NO_DELIMITER.sub("", text)
     text = _LINES.sub(_listed, text)
     text = _ENCLOSED_DIGITS.sub(r"\1\2", text)
@@ -131,27 +115,6 @@ def _listed(match: re.Match) -> str:
     if match[1] == "cases" and "&" in lines:
         return rf"\begin{{cases}}{_BETWEEN_COLUMNS.sub(lambda m: '&' if '&' in m[0] else '', lines)}\end{{cases}}"
     return match[0] if "&" in lines else re.sub(r"[\s,;]*\\\\[\s,;]*", ", ", lines)
-
-
-def _in_degrees(match: re.Match) -> str:
-    """23° 30' as the degrees that it is."""
-    degrees = int(match[1]) + Fraction(int(match[2]), 60) + Fraction(int(match[3] or 0), 3600)
-    return rf"\frac{{{degrees.numerator}}}{{{degrees.denominator}}}^\circ "
-
-
-def _spelled_unit(unit: str) -> str:
-    r"""siunitx's `\kilo\gram\per\second\squared` as words."""
-    return _SI_PREFIX.sub(r"\1", re.sub(r"\\([A-Za-z]+)", r" \1 ", unit).replace("  ", " "))
-
-
-def _run_written_out(match: re.Match) -> str:
-    """All members of `1, 3, \\ldots, 99`, whole numbers one step apart; any other run stays as it is."""
-    first = [int(number) for number in match[1].split(",") if number.strip()]
-    last, step = int(match[2]), first[1] - first[0] if len(first) > 1 else 1
-    if not step or not 0 < (last - first[0]) / step < MAX_RUN:
-        return match[0]
-    members = list(range(first[0], last + step, step))
-    return ", ".join(map(str, members)) if members[: len(first)] == first and members[-1] == last else match[0]
 
 
 def _turned_round(match: re.Match) -> str:
