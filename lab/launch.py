@@ -132,6 +132,7 @@ def start(preset_name: str, experiment: Experiment | None, arguments: list[str])
     with tempfile.TemporaryDirectory() as folder:
         _, *launcher = command(preset, arguments, processes)
         environment = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(GRACE_SECONDS)} | os.environ | {OUTCOME: folder}
+        environment |= {"DS_ACCELERATOR": "cpu"} if preset.on_cpu else {}  # accelerate's own look at it would warn
         child = subprocess.Popen([sys.executable, "-m", "lab.launcher", *launcher], env=environment)
         before = signal.signal(signal.SIGTERM, lambda number, _: child.send_signal(number))
         try:
