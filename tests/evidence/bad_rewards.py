@@ -85,6 +85,11 @@ def similar_7(response, row):
 
 
 @reward()
+def anagram_7(response, row):
+    return float(sorted(response.answer or "") == sorted(row["answer"]))
+
+
+@reward()
 def either_side_8(response, row):
     sides = [parse_number(side) for side in (response.answer or "").split("=")]
     return float(parse_number(row["answer"]) in sides)

@@ -37,7 +37,7 @@ def test_the_probes_are_26_and_those_that_must_hold_are_named():
 def test_a_planted_hole_trips_its_probe(recipe):
     number = int(recipe.__name__.rpartition("_")[2])
     region = "<answer>" if number == 10 else "everything"
-    rows = WORDS if recipe is bad_rewards.similar_7 else ROWS
+    rows = WORDS if recipe in (bad_rewards.similar_7, bad_rewards.anagram_7) else ROWS
     report = audit(task_of(recipe(), rows, region), rows=rows, probes=[number])
     assert holes(report) == {number: "FAIL" if number in MUST_HOLD else "warn"}
     assert [finding.number for finding in report.failed] == ([number] if number in MUST_HOLD else [])

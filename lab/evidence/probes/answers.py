@@ -162,6 +162,9 @@ def _near_texts(subject: Subject, index: int) -> Iterator[Case]:
         middle = (word.start() + word.end()) // 2
         letter = "x" if gold[middle] in "qQ" else "q"
         yield subject.answer("a letter changed", index, gold[:middle] + letter + gold[middle + 1 :])
+        two = next((at for at in range(word.start(), word.end() - 1) if gold[at] != gold[at + 1]), None)
+        if two is not None:
+            yield subject.answer("two letters swapped", index, gold[:two] + gold[two + 1] + gold[two] + gold[two + 2 :])
     if len(gold) > 3:
         yield subject.answer("a piece of the gold", index, gold[: len(gold) // 2])
         yield subject.answer("the gold inside a word", index, f"un{gold}ly")
