@@ -183,10 +183,10 @@ def parity(
     rows: Annotated[int, typer.Option(min=1, help="How many rows to compare.")] = 32,
 ) -> None:
     """Compare a task's prompts and scores in SFT, GRPO, evaluation and lm-eval; exit 1 where they part."""
-    from lab.config import Model
+    from lab.benchmark.columns import columns_of
     from lab.evidence.parity import parity
 
-    found = parity(name, Model(model), rows)
+    found = parity(name, columns_of(model)[-1].model, rows)
     print(found)
     raise typer.Exit(0 if found.same else 1)
 

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.config import Experiment, Model
@@ -37,10 +37,14 @@ def parity(spec: str, model: Model, count: int = 32) -> Parity:
     Only the tokenizer is loaded, never the weights. Each prompt goes through the very code that each stage runs: our
     SFT rows, TRL's GRPOTrainer, our evaluation, and lm-eval's hf backend with the tokenizer it would load itself.
     """
+    from lab.checkpoints import load_tokenizer
     from lab.stages.pipeline import load_renderer
     from lab.stages.training import quiet_libraries
 
     task = load_task(spec)
+    tokenizer = load_tokenizer(model.checkpoint, trust_remote_code=model.trust_remote_code, completion_mode=True)
+    if tokenizer.chat_template is None:  # as lab eval has it
+        model = replace(model, mode="completion")
     renderer = load_renderer(Experiment("parity", model, {spec: 1.0}), model.checkpoint)
     with quiet_libraries():
         lm = LmEval(spec, renderer, model, count)
@@ -52,7 +56,8 @@ def parity(spec: str, model: Model, count: int = 32) -> Parity:
             "GRPO": _grpo_prompts(task, rows, renderer),
             "lm-eval": lm.prompt_ids(),
         }
-        lines = [f"{task.name}: {len(rows)} held-out rows, renderer {renderer.fingerprint}"]
+        plain = ", plain text" if model.mode == "completion" else ""
+        lines = [f"{task.name}: {len(rows)} held-out rows, renderer {renderer.fingerprint}{plain}"]
         if difference := first_difference(prompts, renderer.tokenizer):
             return Parity(lines, difference)
         lines.append(f"prompts: {sum(map(len, prompts[REFERENCE]))} tokens, the same in {', '.join(prompts)}")

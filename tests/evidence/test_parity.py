@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 
 from lab.config import Model
 from lab.evidence import parity as module
@@ -49,8 +50,30 @@ def test_three_shapes_of_template_are_green(shape, tiny, tiny_renderer, tmp_path
     assert right >= 6  # each gold, also behind the thought that the template began
 
 
-def test_completion_mode_is_green(tiny):
+def test_completion_mode_is_green_and_that_of_a_model_without_a_template(tiny, tmp_path):
     assert parity("digits", Model(str(tiny), mode="completion"), count=6).same
+    base = shaped(tiny, tmp_path / "base", "")
+    (tmp_path / "base" / "chat_template.jinja").unlink()
+    result = parity("digits", base, count=6)
+    assert result.same and ", plain text\n" in str(result)
+
+
+def test_the_command_takes_a_run_with_the_settings_it_was_trained_with(tiny, tmp_path, capsys):
+    from lab import cli
+    from lab.config import load_experiment
+    from lab.runs import Run, provenance
+    from lab.stages.pipeline import load_renderer
+
+    model = shaped(tiny, tmp_path / "model", "{% if curt %}<|begin|>{% endif %}" + TURNS)
+    settings = [f"model={model.checkpoint}", "model.chat_template_kwargs={curt: true}", f"output={tmp_path}"]
+    experiment = load_experiment("smoke", settings)
+    renderer = load_renderer(experiment, model.checkpoint)
+    facts = provenance(experiment, {"digits": load_task("digits")}, tiny, renderer.fingerprint)
+    made = Run.create(experiment, facts)
+    shutil.copytree(model.checkpoint, made.path / "grpo")
+    with pytest.raises(typer.Exit) as ended:
+        cli.parity("digits", str(made.path), 4)
+    assert ended.value.exit_code == 0 and f"renderer {renderer.fingerprint}" in capsys.readouterr().out
 
 
 def test_a_tokenizer_that_adds_a_token_of_its_own_in_lm_eval_is_red(tiny, tiny_renderer, tmp_path):
