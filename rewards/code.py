@@ -34,7 +34,8 @@ def python_function(response, row, *, partial: bool = False, tolerance: float = 
     [{"asserts": source}] is for tests that cannot be turned into calls: they share the program's interpreter, so a
     program that looks for them can fool them; for evaluation alone.
     partial: the share of tests passed instead. tolerance: relative and absolute, of floats. seconds: of the processor,
-    for all tests together; memory_mb: above the interpreter's own. Unscorable (None) where the sandbox could not run.
+    for all tests together; memory_mb: above the interpreter's own. A truncated response, none or no whole block: 0.
+    Unscorable (None) where the row has no tests or the sandbox could not run.
     Source: the functional correctness of HumanEval (Chen et al. 2021, arXiv:2107.03374), graded outside of the program.
     """
     program, why = program_of(response)
@@ -64,8 +65,8 @@ def python_stdio(response, row, *, partial: bool = False, seconds=2, memory_mb=5
     """1 when the program, run as a script, writes what every test expects; else 0.
 
     row["tests"] is a list of {"stdin": text, "stdout": text}. Every line is compared, without spaces at its end; empty
-    lines at the very end do not count. A script that fails is wrong, whatever it wrote. Parameters as in
-    `python_function`, `seconds` for each test.
+    lines at the very end do not count. A script that fails is wrong, whatever it wrote. Parameters and what is
+    unscorable as in `python_function`, `seconds` for each test.
     Source: the judging of programming contests; the comparison is of the whole output.
     """
     program, why = program_of(response)

@@ -33,7 +33,7 @@ def regex_match(response, row, *, ignore_case: bool = False):
 
     Python's `re` syntax; `ignore_case` compares without case. An answer over 10,000 characters counts as wrong. A
     pattern that does not compile makes the row unscorable. A pattern that backtracks for ever is the row's fault: the
-    scoring service's deadline ends it.
+    scoring service's deadline ends it. Hardly a pattern matches itself: a task names an answer that does with `gold`.
     Source: the regular expression match of lm-evaluation-harness' filters, made to cover the whole answer.
     """
     try:
