@@ -60,16 +60,21 @@ class Renderer:
                         "token sequence: demonstrate one reply a row, or choose a template that only appends"
                     )
                 mask += [0] * (len(prompt) - len(ids))
-                written = self._completion_ids(message["content"])
+                written = self.completion_ids(message["content"])
                 ids, mask = prompt + written, mask + [1] * len(written)
             history.append(message)
         return ids, mask
 
-    def _completion_ids(self, text: str) -> list[int]:
-        if self.prefilled and text.startswith(self.prefilled):
-            text = text[len(self.prefilled) :]
-        encoded = self.tokenizer(text=text, add_special_tokens=False)["input_ids"]
-        return [*encoded, self.end_ids[0]]
+    def completion_ids(self, text: str) -> list[int]:
+        """What the model would have to write for `text`: its tokens and the end of turn.
+
+        A thought that the template has opened is closed before a text that does not think: left open, the text would
+        be part of it, and no answer.
+        """
+        if self.prefilled:
+            text = text.removeprefix(self.prefilled)
+            text = text if "</think>" in text else f"\n</think>\n\n{text}"
+        return [*self.tokenizer(text=text, add_special_tokens=False)["input_ids"], self.end_ids[0]]
 
     @cached_property
     def prefilled(self) -> str:

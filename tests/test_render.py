@@ -7,6 +7,7 @@ import pytest
 from lab.config import Experiment, Model
 from lab.errors import UserError
 from lab.render import Renderer
+from lab.response import Response
 from lab.stages.pipeline import load_renderer
 
 MESSAGES = [{"role": "user", "content": "max 1 2"}]
@@ -43,7 +44,9 @@ def test_sft_continues_the_prompt_that_grpo_samples_from(renderer):
     written = ids[len(prompt) :]
     assert mask[len(prompt) :] == [1] * len(written)
     assert written[-1] == renderer.end_ids[0] and renderer.is_finished(written)
-    assert renderer.completion_text(written) == "2"
+    closed = "\n</think>\n\n" if renderer.prefilled else ""
+    assert renderer.completion_text(written) == f"{closed}2"
+    assert Response(renderer.completion_text(written), prefilled=renderer.prefilled).answer == "2"
 
 
 def test_a_prefilled_thought_is_not_written_twice(renderer):

@@ -246,16 +246,10 @@ def _score_difference(scores, rows, responses, renderer) -> str:
 def _responses(task: Task, row: Row, neighbour: Row, renderer: Renderer) -> list[list[int]]:
     """Token ids of five answers to `row`: its gold, a neighbour's, none, both golds, and one cut at the limit."""
     gold, other = (gold_response(task, r).text for r in (row, neighbour))
-    thought = "</think>" if renderer.prefilled else ""
-    texts = [gold, other, "", f"{gold}\n{other}"]
-    whole = [[*_encoded(renderer, thought + text), renderer.end_ids[0]] for text in texts]
-    long = _encoded(renderer, f"{thought}{gold}\n")
+    whole = [renderer.completion_ids(text) for text in (gold, other, "", f"{gold}\n{other}")]
+    long = renderer.completion_ids(f"{gold}\n")[:-1]
     cut = (long * (task.max_tokens // len(long) + 1))[: task.max_tokens]
     return [ids for ids in whole if len(ids) <= task.max_tokens] + [cut]
-
-
-def _encoded(renderer: Renderer, text: str) -> list[int]:
-    return renderer.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def _stand_in(tokenizer):
