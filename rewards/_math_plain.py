@@ -50,7 +50,9 @@ _CONDITION = re.compile(
 )  # (x \ne 1)
 _BRACED = re.compile(r"(?<![\\^_a-zA-Z}])\{([:.;=<>+-])\}")  # 3{:}30
 _DEGREE = re.compile(r"(?<!\^)(?<!\^\{)\\degree(?![A-Za-z])")
-_E_NOTATION = re.compile(r"(?<=\d)\\text(?:rm)?\s*\{\s*[eE]\s*\}(?=[+-]?\d|\{[+-]?\d+\})")  # 6.02\text{e}23
+_E_NOTATION = re.compile(  # 6.02\text{e}23, 1.6\mathrm{e}{-19}; but 3\mathrm{e}-1 is 3e - 1
+    r"(?<=\d)\\(?:text(?:rm)?\s*\{\s*[eE]\s*\}(?=[+-]?\d|\{)|mathrm\s*\{\s*[eE]\s*\}(?=\{))\{?([+-]?\d+)\}?"
+)
 _PRIME = re.compile(r"\^\s*(?:\{\s*((?:\\prime\s*){1,2})\}|(\\prime)(?![A-Za-z]))")
 _COLOR = re.compile(r"\\(?:text)?color\s*\{\w+\}")
 _ENCLOSED_DIGITS = re.compile(
@@ -84,7 +86,7 @@ def plain(text: str) -> str:
     text = _DEGREE.sub(r"^\\circ ", text)
     text = _BRACED.sub(r"\1", text)
     text = _COLOR.sub("", text)
-    text = _E_NOTATION.sub("e", text)
+    text = _E_NOTATION.sub(r"e\1", text)
     text = _PRIME.sub(lambda m: "'" * (m[1] or m[2]).count("prime"), text.replace("{}^", "^"))
     text = written_out(spelled_units(text))
     text = _NO_DELIMITER.sub("", text)
