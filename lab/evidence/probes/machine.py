@@ -49,6 +49,7 @@ BOMBS = {
     "a deep fraction": "\\frac{1}{" * 400 + "987654321" + "}" * 400,
     "3,000 brackets": "(" * 3_000 + "987654321" + ")" * 3_000,
     "unclosed brackets": "(" * 3_000,
+    "50,000 lists": "[" * 50_000 + "]" * 50_000,
     "50,000 boxes": "\\boxed{" * 50_000,
     "50,000 closed boxes": "\\boxed{987654321}" * 50_000,
     "50,000 tags": "<answer>" * 50_000,
@@ -102,8 +103,9 @@ def fresh(subject: Subject, hash_seed: int) -> Scorer:
 
 
 def same(found: list[dict], cases: list[Case], how: str) -> Outcome:
-    if found:
-        return Outcome(False, f"{len(found)} of {len(cases)} responses score differently {how}", tuple(found))
+    if found:  # one may differ more than once
+        count = len({(example.get("kind"), example.get("response"), example.get("gold")) for example in found})
+        return Outcome(False, f"{count} of {len(cases)} responses score differently {how}", tuple(found))
     return Outcome(True, f"{len(cases)} responses score the same {how}")
 
 
