@@ -51,9 +51,13 @@ _HEDGE = _any(r"""
     though, although, however, instead, rather, except, yet, plus, minus
 """)
 _VALUE_HERE = "\ue000"  # stands for the answer itself: a pattern for each would take a millisecond to compile
+_OTHER_SUBJECT = (  # "this term does not change" speaks of no answer
+    r"(?:term|case|sum|step|identity|formula|function|series|expression|factor|sequence|inequality|method|approach|argument"
+    r"|pattern|property|fact|rule|theorem|lemma|process|point|line|root|angle|side)s?\b"
+)
 _OF_THE_ANSWER = (
     r"(?:^\W*|[,;:]\W*|\b(?:and|but|so|as|however|since|because|then|which|that|hence|thus|therefore)\W+)"
-    rf"(?:it|this|that|which|i|{_VALUE_HERE}|(?:this|that|the|my|our|your|an?) (?:\w+ ){{0,2}}"
+    rf"(?:it|(?:this|that)(?! {_OTHER_SUBJECT})|which|i|{_VALUE_HERE}|(?:this|that|the|my|our|your|an?) (?:\w+ ){{0,2}}"
     r"(?:answer|result|value|solution|number|box|claim|total|conclusion|calculation|above|condition|equation|constraint"
     rf"|problem|question)\w*)\W+(?:\w+\W+){{0,3}}?{_NEGATION}"
 )

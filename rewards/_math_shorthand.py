@@ -1,4 +1,4 @@
-r"""Lists that are only begun, written out: `1, 3, \ldots, 99`, `(1, 2, 3)` and its permutations."""
+r"""What is said in short, written out: `1, 3, \ldots, 99`, `(1, 2, 3)` and its permutations, `(1, 2, 3)^T`."""
 
 import re
 from itertools import permutations
@@ -13,11 +13,21 @@ _PERMUTED = re.compile(
     r"(?:other )?permutations(?: thereof)?\s*\}?"
 )
 MAX_PERMUTED = 5
+_TRANSPOSED = re.compile(
+    r"(?:\((?P<row>[^(),]{1,80}(?:,[^(),]{1,80})+)\)|\\begin\{[pb]matrix\}(?P<matrix>[^\\&]{1,80}(?:&[^\\&]{1,80})+)\\end\{[pb]matrix\})\s*"
+    r"\^\s*\{?\s*(?:\\(?:top|intercal)|(?:\\(?:mathsf|mathrm|text)\s*\{?\s*)?T)\s*\}?\s*\}?"
+)
+_LETTERS = re.compile(r"\\text\s*\{\s*((?:[A-Z],\s?)*[A-Z]),?\sand\s([A-Z])\s*\}")  # options: \text{A, C, and D}
 
 
 def written_out(text: str) -> str:
-    """`text` with such lists in full; one that no rule tells stays as it is."""
+    """`text` with all of that in full; what no rule tells stays as it is."""
     text = _ELLIPSIS.sub(_run_written_out, text)
+    if options := _LETTERS.fullmatch(text):
+        return f"{options[1]}, {options[2]}"
+    if "^" in text[-30:] and (column := _TRANSPOSED.fullmatch(text)):
+        cells = re.split("[,&]", column["row"] or column["matrix"])
+        return "\\begin{pmatrix}" + r"\\".join(cells) + "\\end{pmatrix}"
     whole = _PERMUTED.fullmatch(text) if "permutation" in text else None
     items = (whole["of"] or whole["tuple"])[1:-1].split(",") if whole else []
     if not 1 < len(items) <= MAX_PERMUTED:
