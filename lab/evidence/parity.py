@@ -52,7 +52,7 @@ def parity(spec: str, model: Model, count: int = 32) -> Parity:
         rows = lm.task.rows
         prompts = {
             REFERENCE: [renderer.prompt_ids(task.messages(row)) for row in rows],
-            "SFT": [_sft_prompt(task, row, renderer) for row in rows],
+            **({"SFT": [_sft_prompt(task, row, renderer) for row in rows]} if _demonstrates(task) else {}),
             "GRPO": _grpo_prompts(task, rows, renderer),
             "lm-eval": lm.prompt_ids(),
         }
@@ -243,9 +243,17 @@ def _score_difference(scores, rows, responses, renderer) -> str:
 # ---- what is fed to them
 
 
+def _demonstrates(task: Task) -> bool:
+    return task.demonstrate is not None or task.gold is not None
+
+
 def _responses(task: Task, row: Row, neighbour: Row, renderer: Renderer) -> list[list[int]]:
-    """Token ids of five answers to `row`: its gold, a neighbour's, none, both golds, and one cut at the limit."""
-    gold, other = (gold_response(task, r).text for r in (row, neighbour))
+    """Token ids of five answers to `row`: its gold, a neighbour's, none, both golds, and one cut at the limit.
+
+    The prompts stand in for the golds where a task has none.
+    """
+    golds = _demonstrates(task)
+    gold, other = (gold_response(task, r).text if golds else task.messages(r)[-1]["content"] for r in (row, neighbour))
     whole = [renderer.completion_ids(text) for text in (gold, other, "", f"{gold}\n{other}")]
     long = renderer.completion_ids(f"{gold}\n")[:-1]
     cut = (long * (task.max_tokens // len(long) + 1))[: task.max_tokens]

@@ -58,6 +58,28 @@ def test_completion_mode_is_green_and_that_of_a_model_without_a_template(tiny, t
     assert result.same and ", plain text\n" in str(result)
 
 
+GOLDLESS = """
+from lab import Task, reward
+
+@reward(reads=["digits"])
+def some_digit(response, row):
+    return float(response.answer is not None and row["digits"] in response.answer)
+
+def rows(split, rng):
+    while True:
+        yield {"digits": str(rng.randint(1000, 9999))}
+
+task = Task(rows=rows, prompt="max {digits}", rewards={"some": some_digit()}, gold=None, max_tokens=48)
+"""
+
+
+def test_a_task_without_golds_is_compared_without_sft(tiny, tmp_path):
+    (tmp_path / "goldless.py").write_text(GOLDLESS)
+    result = parity(str(tmp_path / "goldless.py"), Model(str(tiny)), count=4)
+    assert result.same and "the same in evaluation, GRPO, lm-eval" in str(result)
+    assert "responses: 20, 9 of them right" in str(result)  # each row's prompt, alone and with the first row's
+
+
 def test_the_command_takes_a_run_with_the_settings_it_was_trained_with(tiny, tmp_path, capsys):
     from lab import cli
     from lab.config import load_experiment
