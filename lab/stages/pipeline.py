@@ -69,7 +69,7 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
         if resumed:
             check_unchanged(resumed, facts)
             data.notes += versions_noted(resumed, facts["versions"])
-        if "grpo" in stages and experiment.grpo.audit != "off" and not resumed:
+        if "grpo" in stages and not resumed:
             facts["audit"] = audited(experiment, tasks, scorer)
         # Each stage leaves its weights; while one trains, two checkpoints with Adam's two moments may lie beside them.
         run = resumed or _shared_run(experiment, facts, (trained + 6 * bool(trained)) * size_in_bytes(weights))
@@ -224,6 +224,8 @@ def audited(experiment: Experiment, tasks: dict[str, Task], scorer: Scorer) -> d
     from lab.evidence.audit import audit
     from lab.evidence.probes.context import SANDBOX
 
+    if experiment.grpo.audit == "off":
+        return {"failed": {}, "overridden": True, "reason": "it was turned off, so nobody tried to fool the rewards"}
     failed = {}
     for name, task in tasks.items():
         report = audit(task, quick=True, scorer=scorer)

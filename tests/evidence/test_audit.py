@@ -8,13 +8,16 @@ import bad_rewards
 import pytest
 
 from lab import Response, Task, reward
+from lab.config import Experiment, Grpo, Model
 from lab.errors import UserError
 from lab.evidence.audit import MUST_HOLD, audit, read_rows, task_for, task_of
 from lab.evidence.probes import PROBES
 from lab.evidence.probes.context import totals_of
+from lab.evidence.report import warnings
 from lab.registry import load_reward, load_task, task_names
 from lab.reward import Recipe, as_reward
 from lab.scoring import Scorer
+from lab.stages.pipeline import audited
 
 GOLDS = ["42", "1234", "-17", "3.25", "108", "7", "95", "0.5", "2001", "64", "-3", "881"]
 ROWS = [{"question": f"What is {3 * i} + {i}, or so?", "answer": gold} for i, gold in enumerate(GOLDS, start=20)]
@@ -155,6 +158,16 @@ def test_a_gold_that_always_stands_at_one_place_of_the_prompt_is_a_leak():
     assert holes(audit(task_of(load_reward("numeric"), rows), rows=rows, probes=[26])) == {26: "warn"}
     choice = load_task("largest")
     assert holes(audit(choice, probes=[26])) == {}
+
+
+@pytest.mark.parametrize("word, said", [("warn", "several answers at once"), ("off", "turned off")])
+def test_a_run_that_goes_on_without_a_green_audit_says_so(word, said):
+    task = task_of(bad_rewards.substring_6(), ROWS)
+    experiment = Experiment("e", Model("tiny"), {"t": 1.0}, grpo=Grpo(audit=word))
+    with Scorer({task.name: task}, workers=1) as scorer:
+        provenance = {"audit": audited(experiment, {task.name: task}, scorer)}
+    (warning,) = warnings({"stages": {}}, provenance, [])
+    assert warning.startswith("The reward audit was overridden: ") and said in warning
 
 
 def test_the_report_is_a_table_and_json_with_examples():
