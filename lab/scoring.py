@@ -101,7 +101,7 @@ class Scorer:
 
         A reward that raises, hangs or takes its process down gives Score(None, reason), is counted and its sample kept.
         Raises ContractError for a value outside a reward's contract or a row without a field it reads, and UserError
-        when too large a share is unscorable, unless `keep_going`.
+        when too large a share is unscorable; where `keep_going` is set, they do not count in it.
         """
         if len(responses) != len(rows):
             raise ValueError(f"got {len(responses)} responses and {len(rows)} rows: give one row a response")
@@ -113,8 +113,9 @@ class Scorer:
         for (index, name), verdict in zip(labels, verdicts, strict=True):
             scores[index][name] = verdict.score
         graded = [task.graded(components) for task, components in zip(tasks, scores, strict=True)]
-        with self._lock:
-            self._watch_share(graded, keep_going)
+        if not keep_going:
+            with self._lock:
+                self._watch_share(graded)
         return graded
 
     def verdicts(self, jobs: Sequence[Job], names: Sequence[str] | None = None, lenient: bool = False) -> list[Verdict]:
@@ -208,14 +209,14 @@ class Scorer:
         if sample not in self.unscorable_samples:
             self.unscorable_samples = [*self.unscorable_samples, sample][-SAMPLES:]
 
-    def _watch_share(self, graded: Sequence[Graded], keep_going: bool) -> None:
+    def _watch_share(self, graded: Sequence[Graded]) -> None:
         # One lost worker among the eight responses of a small step is no reason to stop: the share is taken over at
         # least WINDOW responses, those before this step filling up, and counted as scored where there were none.
         lost = [one.total is None or one.primary is None for one in graded]
         window = max(WINDOW, len(lost))
         self._recent = (self._recent + lost)[-window:]
         bad = sum(self._recent)
-        if any(lost) and not keep_going and bad > self.unscorable_share * window:
+        if any(lost) and bad > self.unscorable_share * window:
             shown = "".join(f"\n  {_shown(sample)}" for sample in self.unscorable_samples[-SHOWN:])
             raise UserError(
                 f"{bad} of the last {len(self._recent)} responses are unscorable, allowed is "

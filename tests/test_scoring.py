@@ -170,6 +170,13 @@ def test_one_lost_response_of_a_small_step_goes_on_and_many_stop():
         assert len(service.grade(step, rows(8), keep_going=True)) == 8
 
 
+def test_golds_and_evaluations_do_not_count_in_the_share_of_a_step():
+    with scorer(scoring_rewards.odd) as service:
+        service.grade([Response("raise")] * 64, rows(64), keep_going=True)
+        step = [Response("raise"), *[Response("4")] * 7]
+        assert service.grade(step, rows(8))[0].primary is None
+
+
 def test_the_share_is_of_the_whole_step_where_it_is_large():
     with scorer(scoring_rewards.odd) as service:
         service.grade([*[Response("raise")] * 10, *[Response("4")] * 190], rows(200))
