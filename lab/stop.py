@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
+AGAIN_SECONDS = 1.0  # after which a stop that nobody saw is tried again
+
 
 class Stopped(Exception):
     """The run was asked to stop and did: nothing is wrong, `lab resume` goes on."""
@@ -23,6 +25,8 @@ class Stop:
     def handle(self, *_) -> None:
         self.asked = True
         if not self.patient:
+            signal.signal(signal.SIGALRM, self.handle)
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)  # what a __del__ raises goes no further
             raise Stopped
 
     @contextlib.contextmanager
@@ -42,11 +46,13 @@ def stop_on_sigterm() -> Iterator[Stop]:
     """The process's Stop, for the time of a run."""
     stop = Stop()
     before = {number: signal.signal(number, stop.handle) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    before[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
     if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this rank, and not somebody's shell, which may well end
         end_with_parent()
     try:
         yield stop
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             if signal.getsignal(number) == stop.handle:  # else somebody wants it ignored to the end
                 signal.signal(number, handler)

@@ -30,6 +30,19 @@ def test_a_step_ends_before_the_stop_takes_effect(number):
         signal.sigtimedwait([], 60)  # between steps it takes effect at once
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stop_that_a_finaliser_swallows_comes_again():
+    class Asked:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with stop_on_sigterm() as stop, pytest.raises(Stopped):
+        Asked()
+        assert stop.asked  # and nothing was raised: Python drops what a __del__ raises
+        signal.sigtimedwait([], 60)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
 def test_handlers_are_put_back_but_where_a_signal_was_ignored_meanwhile():
     before = signal.getsignal(signal.SIGUSR1)
     with stop_on_sigterm():
