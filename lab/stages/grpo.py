@@ -102,6 +102,7 @@ class RewardTable:
         self._note = pulse.note if pulse else lambda *_: None
         self.columns = [Column(self, task, name) for task in tasks.values() for name in task.rewards]
         self._batch: tuple[list, list[Graded]] | None = None
+        scorer.metrics()  # read away: what golds and evaluations left there belongs to no step
 
     def grade(self, completion_ids: list[list[int]], row_index: list[int], log_extra, log_metric) -> list[Graded]:
         """One Graded a completion. TRL asks once per column with the same list: the first asks the scorer."""

@@ -4,9 +4,11 @@ from collections import defaultdict
 
 import pytest
 
-from lab import Score, Task
+from lab import Response, Score, Task
+from lab.scoring import Scorer
 from lab.stages.grpo import RewardTable
 from rewards.format import well_formed
+from rewards.length import soft_length
 from rewards.numeric import numeric_answer
 
 
@@ -74,6 +76,16 @@ def test_a_reward_never_scores_another_tasks_row(tiny_renderer):
     got, _, metrics = ask(table_of(tiny_renderer, "a", "b"), ["one", "zero"], [0, 1])
     assert got["a/correct"] == [1.0, None] and got["b/correct"] == [None, 0.0]
     assert metrics["accuracy/a"] == [True] and metrics["accuracy/b"] == [False]
+
+
+def test_what_was_scored_before_the_training_is_in_no_steps_metrics(tiny_renderer):
+    task = Task(rows=rows, prompt="{question}", rewards={"short": soft_length()}, name="a")
+    row = {"question": "1", "answer": "1", "task": "a"}
+    with Scorer({"a": task}, workers=1) as scorer:
+        assert scorer.grade([Response("1")], [row], keep_going=True)[0].total is None  # a gold: its tokens are unknown
+        got, _, metrics = ask(RewardTable({"a": task}, [row], tiny_renderer, scorer), ["12"], [0])
+    assert got == {"short": [0.0]} and "scoring/seconds" in metrics
+    assert not [name for name in metrics if name.startswith("reward_errors/")]
 
 
 @pytest.mark.parametrize("end", [True, False])
