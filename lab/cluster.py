@@ -167,7 +167,8 @@ export TORCH_ELASTIC_SHUTDOWN_TIMEOUT={grace}  # seconds that torchrun leaves th
 # The output folder must lie on a disk that every machine sees. A requeued job keeps its id, and so finds its run.
 export OUTPUT={folder}$SLURM_JOB_ID
 mkdir -p "$OUTPUT/logs"  # of each machine
-export RUN=$(ls -d "$OUTPUT"/*/*/ 2>/dev/null | head -n 1)
+RUN=$(ls "$OUTPUT"/*/*/summary.json 2>/dev/null | head -n 1)  # the last file that a new run writes
+export RUN=${{RUN%summary.json}}
 export HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 {vllm}
 train() {{

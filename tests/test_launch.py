@@ -142,7 +142,7 @@ SCONTROL = """#!/bin/bash
 PYTHON = """#!/bin/bash
 # `python -m lab.launcher …`: makes a run folder and trains until it is told to stop; with $ENDS it ends at once.
 echo "$@" >> launcher.log
-mkdir -p runs/slurm-7/smoke/a
+mkdir -p runs/slurm-7/smoke/a && touch runs/slurm-7/smoke/a/summary.json
 [ -z "${ENDS:-}" ] || exit $ENDS
 trap 'kill $!; exit 143' USR1
 sleep 60 & wait
@@ -186,6 +186,7 @@ def test_the_batch_file_starts_queues_again_and_resumes(cluster, tmp_path, lab):
     start = cluster(*settings, python=PYTHON, env="#!/bin/bash\n")
     assert lab("launch", "smoke", "--slurm", cwd=tmp_path).returncode == 2  # it would be overwritten
     log, queued = tmp_path / "launcher.log", tmp_path / "scontrol.log"
+    (tmp_path / "runs/slurm-7/smoke/0").mkdir(parents=True)  # a start that was killed before it had begun a run
     for begun, wanted in enumerate(["run smoke", "resume runs/slurm-7/smoke/a/ --vllm-server n0"]):
         job = start()
         wait_for(lambda lines=begun + 1: log.exists() and log.read_text().count("\n") == lines)
