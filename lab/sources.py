@@ -1,6 +1,7 @@
 """Sources: a data set of the hub as a task's `rows`: from a local copy, the hub, its cache, or a package."""
 
 import gzip
+import hashlib
 import importlib.util
 import json
 import os
@@ -54,8 +55,8 @@ class Hub:
         """The split's records in the hub's own columns."""
         theirs = self.splits.get(split, split)
         folder = os.environ.get(LOCAL)
-        if folder and (Path(folder).expanduser() / self.path).is_dir():
-            return _load(str(Path(folder).expanduser() / self.path), self.config, theirs)
+        if folder and (copy := Path(folder).expanduser().absolute() / self.path).is_dir():
+            return _load(str(copy), self.config, theirs, cache_dir=_cache_of(copy))
         why = why_unreachable(self.path)
         try:
             with offline(bool(why)):
@@ -80,10 +81,22 @@ class Hub:
         return record[column]
 
 
-def _load(path: str, config: str | None, split: str):
+def _load(path: str, config: str | None, split: str, cache_dir: str | None = None):
     from datasets import load_dataset
 
-    return load_dataset(path, config, split=split)
+    return load_dataset(path, config, split=split, cache_dir=cache_dir)
+
+
+def _cache_of(copy: Path) -> str:
+    """The cache of a local copy as its files are now.
+
+    `datasets` tells copies apart by their README alone, and would serve the rows of another one, or of an older state.
+    """
+    from datasets.config import HF_DATASETS_CACHE
+
+    files = sorted(file for file in copy.rglob("*") if file.is_file())
+    state = [str(copy), *((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)]
+    return str(Path(HF_DATASETS_CACHE) / "reasoning-lab" / hashlib.sha256(repr(state).encode()).hexdigest()[:16])
 
 
 @cache

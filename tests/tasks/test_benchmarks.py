@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import hub_data
 import pytest
 
 from lab.data import gold_response
@@ -51,6 +52,19 @@ def test_the_hubs_own_format(name, hub_copies):
     assert not set(map(task.key, task.sample("test", None))) & {
         task.key(row) for split in task.has if split != "test" for row in task.sample(split, None)
     }
+
+
+def test_a_local_copy_gives_its_own_rows_as_they_are_now(tmp_path, monkeypatch):
+    def words(folder, first):
+        file = folder / "openai/gsm8k/main/test-00000-of-00001.parquet"
+        hub_data.parquet(file, [hub_data.word_problem(i) for i in range(first, first + 3)])
+        hub_data.readme(folder / "openai/gsm8k", "main", {"test": "main/test-*"})
+        monkeypatch.setenv("REASONING_LAB_DATASETS", str(folder))
+        return [row["answer"] for row in load_task("gsm8k").sample("test", None)]
+
+    assert words(tmp_path / "one", 0) == ["1000", "1007", "1014"]
+    assert words(tmp_path / "two", 10) == ["1070", "1077", "1084"]  # another copy with the same README
+    assert words(tmp_path / "two", 20) == ["1140", "1147", "1154"]  # the same copy, later
 
 
 def test_what_a_row_of_each_looks_like(hub_copies):
