@@ -10,6 +10,7 @@ import time
 import weakref
 from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from lab.errors import ContractError, UserError, nearest
 from lab.response import Response
@@ -56,6 +57,7 @@ class Scorer:
         self.budget = budget or max([BUDGET_SECONDS, *(2 * longest_call(reward, seconds) for reward in rewards)])
         self.unscorable_share, self.cached = unscorable_share, cached
         self.unscorable_samples: list[dict] = []
+        self.samples_file: Path | None = None  # gets them, one JSON object a line, when they stop a run
         self._cache: OrderedDict[bytes, Score] = OrderedDict()
         self._recent: list[bool] = []  # of the last responses, whether they were unscorable
         self._lock = threading.RLock()
@@ -218,6 +220,11 @@ class Scorer:
         bad = sum(self._recent)
         if any(lost) and bad > self.unscorable_share * window:
             shown = "".join(f"\n  {_shown(sample)}" for sample in self.unscorable_samples[-SHOWN:])
+            if self.samples_file:
+                lines = [json.dumps(sample, default=str) + "\n" for sample in self.unscorable_samples]
+                with self.samples_file.open("a") as file:  # of whichever rank it is
+                    file.write("".join(lines))
+                shown += f"\n  and others in {self.samples_file}"
             raise UserError(
                 f"{bad} of the last {len(self._recent)} responses are unscorable, allowed is "
                 f"{self.unscorable_share:.0%} of at least {WINDOW}: mend the reward or the machine, or raise "

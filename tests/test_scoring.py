@@ -1,5 +1,6 @@
 """The scoring service: what hangs, dies or lies costs its own response alone, and is never a zero."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -159,14 +160,18 @@ def test_a_row_that_cannot_be_sent_is_refused():
 # ---- the share of unscorable responses
 
 
-def test_one_lost_response_of_a_small_step_goes_on_and_many_stop():
+def test_one_lost_response_of_a_small_step_goes_on_and_many_stop(tmp_path):
     with scorer(scoring_rewards.odd) as service:
+        service.samples_file = tmp_path / "unscorable.jsonl"
         step = [Response("raise"), *[Response("4")] * 7]
         for _ in range(3):
             assert service.grade(step, rows(8))[0].primary is None
         with pytest.raises(UserError, match=r"4 of the last 32 .*allowed is 5%") as stopped:
             service.grade(step, rows(8))
         assert "ValueError: no such luck" in str(stopped.value) and "'question': '2 + 2?'" in str(stopped.value)
+        kept = [json.loads(line) for line in service.samples_file.read_text().splitlines()]
+        assert [(sample["response"], sample["row"]) for sample in kept] == [("raise", ROW)]
+        assert str(service.samples_file) in str(stopped.value)
         assert len(service.grade(step, rows(8), keep_going=True)) == 8
 
 

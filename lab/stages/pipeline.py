@@ -73,6 +73,7 @@ def run_experiment(experiment: Experiment, stages: Sequence[str], label: str = "
             facts["audit"] = audited(experiment, tasks, scorer)
         # Each stage leaves its weights; while one trains, two checkpoints with Adam's two moments may lie beside them.
         run = resumed or _shared_run(experiment, facts, (trained + 6 * bool(trained)) * size_in_bytes(weights))
+        scorer.samples_file = run.path / "unscorable.jsonl"
         fresh = is_main() and not resumed
         with stop_on_sigterm() as stop, run.removed_if_nothing_was_made() if fresh else contextlib.nullcontext():
             bench = Bench(experiment, tasks, data, scorer, checkpoint, run, line, stop)
