@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lab import records
 from lab.config import Experiment, Model
 from lab.data import gold_response
 from lab.registry import load_task
@@ -77,13 +78,14 @@ def parity(spec: str, model: Model, count: int = 32) -> Parity:
 
 
 def renderer_note(checkpoint: str | Path, renderer: Renderer, tasks: Mapping[str, Task]) -> str | None:
-    """A sentence where a run's checkpoint was trained on other prompts than `renderer` and `tasks` make now."""
-    from lab.runs import Run, run_of, sha256
+    """A sentence where a run's checkpoint, or one exported, was trained on other prompts than are made now."""
+    from lab.runs import run_of, sha256
 
     run = run_of(checkpoint)
-    if run is None:
+    kept = run / "provenance.json" if run else Path(checkpoint).expanduser() / "lab_provenance.json"
+    if not kept.is_file():
         return None
-    trained = Run(run).provenance
+    trained = records.read(kept, records.Provenance)
     if (was := trained.get("renderer")) and was != renderer.fingerprint:
         return (
             f"{checkpoint} was trained with the renderer {was}, this is {renderer.fingerprint}: the chat template, its "

@@ -148,6 +148,10 @@ def test_a_checkpoint_remembers_its_renderer(tmp_path, tiny_renderer):
     (tmp_path / "provenance.json").write_text(json.dumps({**facts, "renderer": "0" * 16}))
     for checkpoint in ("grpo", "grpo/checkpoint-40"):
         assert "trained with the renderer 0000" in renderer_note(tmp_path / checkpoint, tiny_renderer, tasks)
+    exported = tmp_path / "elsewhere" / "to" / "model"
+    exported.mkdir(parents=True)
+    shutil.copy(tmp_path / "provenance.json", exported / "lab_provenance.json")
+    assert "trained with the renderer 0000" in renderer_note(exported, tiny_renderer, tasks)
     (tmp_path / "provenance.json").write_text(json.dumps({**facts, "tasks": {"digits": {"sha256": "1"}}}))
     assert "has changed" in renderer_note(tmp_path / "grpo", tiny_renderer, tasks)
 
