@@ -13,7 +13,7 @@ from lab.errors import UserError
 from lab.launch import GRACE_SECONDS, Preset, batch_plans, command, load_preset
 from lab.memory import planned
 from lab.plan import BatchPlan
-from lab.vllm import check_settings
+from lab.vllm import SHARE, check_settings
 
 PORT = 29500
 OURS = re.compile(r"[\w.=]*\$(SLURM_PROCID|HEAD|RUN|VLLM|OUTPUT)")  # an argument that the batch file's shell fills in
@@ -53,6 +53,10 @@ class Job:
             preset = self.preset
             engine = {"zero_stage": preset.zero_stage, "offload": preset.offload, "bf16": not preset.on_cpu}
             lines += [f"{section}: {batch.equation}", f"  {planned(self.experiment, section, batch, **engine)}"]
+        arguments = self.experiment.grpo.arguments if self.experiment.grpo else {}
+        if arguments.get("use_vllm") and not self.servers:
+            share = arguments.get("vllm_gpu_memory_utilization", SHARE)
+            lines.append(f"  beside it vLLM takes {share:.0%} of each GPU (grpo.vllm_gpu_memory_utilization)")
         return "\n".join(lines)
 
     def commands(self) -> str:

@@ -5,13 +5,15 @@ import importlib.util
 from lab.config import Experiment
 from lab.errors import UserError
 
+SHARE = 0.3  # of a GPU's memory that vLLM takes where it is not told, as in TRL
+
 
 def check_settings(experiment: Experiment, processes: int, longest: int) -> None:
     """UserError for settings that cannot work on `processes` GPUs with completions of `longest` tokens."""
     arguments = experiment.grpo.arguments if experiment.grpo else {}
     if not arguments.get("use_vllm"):
         return
-    share = arguments.get("vllm_gpu_memory_utilization", 0.3)
+    share = arguments.get("vllm_gpu_memory_utilization", SHARE)
     if not 0 < share < 1:
         raise UserError(
             "grpo.vllm_gpu_memory_utilization is the share of a GPU's memory that vLLM takes, above 0 and below 1, "

@@ -128,10 +128,10 @@ def test_the_commands_of_two_machines(lab):
 SRUN = """#!/bin/bash
 # Passes USR1 on, and makes SIGKILL of SIGTERM, as Slurm's own does.
 while [[ $1 == --* ]]; do shift; done
-SLURM_PROCID=0 "$@" &
-task=$!
 trap 'kill -KILL $task' TERM
 trap 'kill -USR1 $task' USR1
+SLURM_PROCID=0 "$@" &
+task=$!
 wait $task; code=$?
 while kill -0 $task 2>/dev/null; do wait $task; code=$?; done
 exit $code
@@ -141,11 +141,12 @@ SCONTROL = """#!/bin/bash
 """
 PYTHON = """#!/bin/bash
 # `python -m lab.launcher …`: makes a run folder and trains until it is told to stop; with $ENDS it ends at once.
-echo "$@" >> launcher.log
 mkdir -p runs/slurm-7/smoke/a && touch runs/slurm-7/smoke/a/summary.json
 [ -z "${ENDS:-}" ] || exit $ENDS
 trap 'kill $!; exit 143' USR1
-sleep 60 & wait
+sleep 60 &
+echo "$@" >> launcher.log  # now it may be told to stop
+wait
 """
 
 
@@ -284,3 +285,9 @@ def test_a_vllm_server_gets_a_machine_and_a_command(lab):
     script = script[script.index("#!/bin/bash") :]
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
     assert "srun --relative=1 --nodes=1" in script and '"$VLLM"' in script
+
+
+def test_the_plan_says_what_vllm_takes_beside_it(lab):
+    shown = lab("launch", "smoke", "grpo.use_vllm=true", "--gpus", "2").stdout
+    assert "beside it vLLM takes 30% of each GPU" in shown
+    assert "vLLM takes" not in lab("launch", "smoke", "--gpus", "2").stdout

@@ -146,11 +146,14 @@ def test_sigterm_saves_and_exits_0_and_half_written_checkpoints_are_passed_over(
     summary = json.loads((run / "summary.json").read_text())  # as if the run had been moved, and not copied
     summary["stages"]["sft"]["checkpoint"] = str(tmp_path / "elsewhere" / "sft")
     (run / "summary.json").write_text(json.dumps(summary))
+    facts = json.loads((run / "provenance.json").read_text())
+    (run / "provenance.json").write_text(json.dumps(facts | {"processes": 2}))  # as if two had trained the first stage
     trained_once = (run / "sft" / "model.safetensors").stat().st_mtime_ns
     resumed = lab("resume", run)
     assert resumed.returncode == 0, resumed.stderr
     assert (run / "sft" / "model.safetensors").stat().st_mtime_ns == trained_once
     assert not checkpoints(run, "grpo")
+    assert json.loads((run / "provenance.json").read_text())["processes"] == 1
     assert_same_run(run, reference)
     again = lab("resume", run)  # a finished run has nothing left to do
     assert again.returncode == 0 and "grpo" in again.stdout

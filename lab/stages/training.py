@@ -126,7 +126,7 @@ def engine_check(trainer, stage: str, run: Run, pulse: Pulse):
         def on_train_begin(self, args, state, control, **kwargs):
             engine = check_engine(trainer.model_wrapped)
             if is_main():
-                run.add_provenance(engine=engine)
+                run.add_provenance(engine=engine, processes=world_size())  # a finished stage's may have been others
                 if launched():
                     batch = f"{args.per_device_train_batch_size} rows × {args.gradient_accumulation_steps} accumulation"
                     LiveLine().done(f"{stage:5} engine: {engine}, {world_size()} × {batch} a step")
