@@ -137,7 +137,7 @@ class Atoms:
 
     def command(self, name: str) -> Node:
         if name in NAMED_THINGS:
-            return Node("sym", data=name)
+            return Node("sym", data=name if name == "triangle" else self.angle_name())
         if name in CONSTANTS:
             return Node("const", data=CONSTANTS[name])
         if name in FUNCTIONS:
@@ -145,6 +145,13 @@ class Atoms:
         if name not in FACTORS:
             raise Unreadable(f"\\{name}")
         return getattr(self, FACTORS[name])()
+
+    def angle_name(self) -> str:
+        r"""The angle at B of \\angle ABC, which is \\angle CBA."""
+        letters = ""
+        while self.peek().kind == "name" and str(self.peek().value).isupper() and len(letters) < 3:
+            letters += str(self.take().value)
+        return f"angle {min(letters, letters[::-1])}"
 
     def fraction(self) -> Node:
         return Node("div", (self.argument(), self.argument()))

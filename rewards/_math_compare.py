@@ -4,6 +4,7 @@ import re
 from itertools import permutations
 
 from rewards._math_forms import is_literal
+from rewards._math_matrices import same_order
 from rewards._math_names import (
     any_integer,
     as_point,
@@ -219,7 +220,7 @@ def _relations_equal(gold: Node, answer: Node) -> bool:
             return True
     if len(gold.parts) != 2 or not all(part.kind in SCALARS for part in (*gold.parts, *answer.parts)):
         return False
-    if _solved(gold) or symbols(gold) != symbols(answer):
+    if _solved(gold) or symbols(gold) != symbols(answer) or not same_order(gold, answer):
         return False
     for relations, parts in ((answer.data, answer.parts), (mirrored, answer.parts[::-1])):
         if relations == gold.data and _proportional(_difference(gold.parts), _difference(parts), gold.data[0]):

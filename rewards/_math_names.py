@@ -107,7 +107,7 @@ def any_integer(node: Node) -> Node:
 def with_constant_of(gold: Node, answer: Node) -> Node:
     """The answer `f(x) = k x, k ∈ R` with the gold's c, where that is its only other letter."""
     names = symbols(answer) - symbols(gold), list(symbols(gold) - symbols(answer))
-    if names[0] != {"any R"} or len(names[1]) != 1:
+    if names[0] != {"any R"} or len(names[1]) != 1 or names[1][0].startswith("any "):
         return answer
     return substituted(answer, Node("sym", data="any R"), Node("sym", data=names[1][0]))
 

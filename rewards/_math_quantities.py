@@ -24,6 +24,7 @@ _CURRENCIES |= {"\\pounds": "GBP", "\u00a3": "GBP", "GBP": "GBP", "\u20b9": "rup
 _SPELLED_CURRENCY = re.compile(  # \textdollar 5, \text{\$}5, \text{\$5}
     r"\\(?:text|math)(dollar|euro|sterling)(?![A-Za-z])(?:\s*\{\})?|\\(?:text|mathrm)\s*\{\s*\\\$\s*([\d,.]*)\s*\}"
 )
+_TEXT_CURRENCY = re.compile(r"\\(?:text|mathrm)\s*\{\s*([\u20ac\u00a3\u20b9\u00a5])\s*\}")
 _SIGNS = {"dollar": "\\$", "euro": "\\euro ", "sterling": "\\pounds "}
 _CURRENCY = re.compile(
     r"([+-]?)\s*(?:(?:US\s*)?(\\\$|\\euro\b|\\pounds\b|[\u20ac\u00a3\u20b9\u00a5]|USD\b|EUR\b|GBP\b)"
@@ -55,6 +56,7 @@ def _read(text: str, attached: bool = False) -> Quantity:
     if (match := _NAMED.fullmatch(text)) and not DENIALS & set(match[1].lower().split()):
         text = match[2]  # \text{Area} = 42
     text = _SPELLED_CURRENCY.sub(lambda sign: _SIGNS.get(sign[1]) or rf"\${sign[2]}", _SAID.sub("", text))
+    text = _TEXT_CURRENCY.sub(r"\1", text)
     if len(text) < 100 and (whole := compound(unboxed(text))):
         return number(whole[0]), read_unit([Token("text", whole[1])])
     text = _UNIT_FRACTION.sub(lambda m: rf"\text{{ {_words_of(m[1])}/{_words_of(m[2])}}}", text)

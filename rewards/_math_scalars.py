@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from rewards._math_forms import has_i, is_literal, undone
+from rewards._math_matrices import same_order
 from rewards._math_tree import Node
 from rewards._math_values import DIGITS, Refused, close, exact, magnitude, precise, quick, symbols
 
@@ -21,7 +22,7 @@ def scalars_equal(gold: Node, answer: Node) -> bool:
         return infinity(gold) == infinity(answer)
     if gold == answer:
         return True
-    if not symbols(answer) <= symbols(gold):
+    if not symbols(answer) <= symbols(gold) or not same_order(gold, answer):
         return False
     left = exact(gold)
     if left is not None:
@@ -87,7 +88,7 @@ Point = dict[str, Fraction | tuple[Fraction, Fraction]]  # a value for each symb
 def sample_points(gold: Node, answer: Node) -> list[Point]:
     """Values for the gold's symbols: first all positive, where roots and logarithms live, then of both signs.
 
-    Where i stands in a formula, z and w also take complex values: |z - i| is |z + i| on the real line. What (-1) is
+    Where i or |z| stands in a formula, z and w also take complex values: |z|^2 is z^2 on the real line. What (-1) is
     raised to takes whole values, and so do the n and k of a floor.
     """
     names, whole = symbols(gold), _whole_letters(gold)
@@ -100,7 +101,7 @@ def sample_points(gold: Node, answer: Node) -> list[Point]:
         for pool, i in pools
     ]
     complexes = {name for name in names if name[0] in "zw"}
-    if complexes and (has_i(gold) or has_i(answer)):
+    if complexes and any(has_i(node) or _has_size(node) for node in (gold, answer)):
         points += [{n: (v, 2 - v / 3) if n in complexes else v for n, v in point.items()} for point in points]
     return points
 
@@ -134,6 +135,10 @@ def _is_piecewise(node: Node) -> bool:
     return (
         (node.kind == "call" and node.data in PIECEWISE) or node.kind == "root" or any(map(_is_piecewise, node.parts))
     )
+
+
+def _has_size(node: Node) -> bool:
+    return (node.kind == "call" and node.data == "abs") or any(map(_has_size, node.parts))
 
 
 def _is_polar(node: Node) -> bool:

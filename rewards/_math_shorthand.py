@@ -17,14 +17,14 @@ _TRANSPOSED = re.compile(
     r"(?:\((?P<row>[^(),]{1,80}(?:,[^(),]{1,80})+)\)|\\begin\{[pb]matrix\}(?P<matrix>[^\\&]{1,80}(?:&[^\\&]{1,80})+)\\end\{[pb]matrix\})\s*"
     r"\^\s*\{?\s*(?:\\(?:top|intercal)|(?:\\(?:mathsf|mathrm|text)\s*\{?\s*)?T)\s*\}?\s*\}?"
 )
-_LETTERS = re.compile(r"\\text\s*\{\s*((?:[A-Z],\s?)*[A-Z]),?\sand\s([A-Z])\s*\}")  # options: \text{A, C, and D}
+_LETTERS = re.compile(r"\\text\s*\{\s*((?:[A-Z],\s?)*[A-Z])(?:,?\sand\s([A-Z]))?\s*\}")  # options: \text{A, C, and D}
 
 
 def written_out(text: str) -> str:
     """`text` with all of that in full; what no rule tells stays as it is."""
     text = _ELLIPSIS.sub(_run_written_out, text)
-    if options := _LETTERS.fullmatch(text):
-        return f"{options[1]}, {options[2]}"
+    if (options := _LETTERS.fullmatch(text)) and (options[2] or "," in options[1]):
+        return f"{options[1]}, {options[2]}" if options[2] else options[1]
     if "^" in text[-30:] and (column := _TRANSPOSED.fullmatch(text)):
         cells = re.split("[,&]", column["row"] or column["matrix"])
         return "\\begin{pmatrix}" + r"\\".join(cells) + "\\end{pmatrix}"

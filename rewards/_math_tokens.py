@@ -62,6 +62,7 @@ _TOKEN = re.compile(
       | \\end\{{(?P<end>\w+\*?)\}}
       | \\(?:{TEXTS})\*?\s*\{{(?P<text>(?:[^{{}}]|\{{[^{{}}]*\}})*)\}}
       | \\mathbb\s*(?:\{{(?P<field>[A-Z])\}}|(?P<field1>[A-Z]))
+      | \\(?:vec|overrightarrow)\s*\{{\s*(?P<arrow>[A-Z]{{2}})\s*\}}
       | \\(?:{FONTS})\s*\{{(?P<font>(?:[^{{}}]|\{{[^{{}}]*\}})*)\}}
       | \\(?:{FONTS})\s*(?P<font1>(?<=\s)[A-Za-z]|\\[A-Za-z]+)
       | (?P<marked>\\(?:{MARKS})(?:\s*\{{[A-Za-z]{{1,3}}\}}|\s+[A-Za-z](?![A-Za-z])))
@@ -119,6 +120,8 @@ def _tokens_of(kind: str, value: str, raw: str):
         yield Token("num", dotted(value), raw=value)
     elif kind in ("font", "font1"):
         yield from tokens(value)
+    elif kind == "arrow":  # from A to B
+        yield Token("name", f"arrow {value}")
     elif kind == "marked":
         yield Token("name", re.sub(r"[\s{}]+", "", value))
     elif kind == "command":

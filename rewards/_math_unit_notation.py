@@ -10,8 +10,12 @@ _SEXAGESIMAL = re.compile(
 )
 _SIUNITX = re.compile(r"\\(?:SI|qty)\s*\{([^{}]{1,40})\}\s*\{([^{}]{1,80})\}")
 _SI_PREFIX = re.compile(r"\b(micro|nano|milli|centi|kilo|mega|giga) ")
-_MICRO = re.compile(r"\\mu\s*\\(text|mathrm)\s*\{\s*|\\(text|mathrm)\s*\{\s*\\mu\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?")
-_OHM = re.compile(r"(?<=\d)(?:\s|~|\\[,;: ])*(?:\\(?:text|mathrm)\s*\{\s*([kM])\s*\}\s*)?\\Omega\s*$")
+_TEXT = r"\\(text|mathrm)\s*\{\s*"
+_MICRO = re.compile(rf"(?:micro|\\mu)\s*{_TEXT}|{_TEXT}\\mu\s*\}}?\s*(?:{_TEXT})?")
+_OHM = re.compile(
+    r"(?<=\d)(?:\s|~|\\[,;: ])*(?:(?:\\(?:text|mathrm)\s*\{\s*([kM])\s*\}\s*)?\\Omega"
+    r"|\\(?:text|mathrm)\s*\{\s*([kM]?)\s*\\Omega\s*\})\s*$"
+)
 
 
 def spelled_units(text: str) -> str:
@@ -19,8 +23,8 @@ def spelled_units(text: str) -> str:
     text = _SEXAGESIMAL.sub(_in_degrees, text)
     text = _SIUNITX.sub(lambda m: rf"{m[1]}\text{{ {_spelled_unit(m[2])}}}", text)
     text = _ANGSTROM.sub(r"\\text{ angstrom}", text)
-    text = _MICRO.sub(lambda m: rf"\{m[1] or m[2]}{{ micro", text)
-    return _OHM.sub(lambda m: rf"\text{{ {m[1] or ''}ohm}}", text)
+    text = _MICRO.sub(lambda m: rf"\{next(filter(None, m.groups()))}{{ micro", text)
+    return _OHM.sub(lambda m: rf"\text{{ {m[1] or m[2] or ''}ohm}}", text)
 
 
 def _in_degrees(match: re.Match) -> str:

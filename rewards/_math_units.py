@@ -61,6 +61,11 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **_scaled("", {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
                    "quadrillion": 10**15, "dozen": 12, "score": 20, "gross": 144, "lakh": 10**5, "crore": 10**7}),
 }  # fmt: skip
+for _prefix, _factor in (("nano", "1e-9"), ("micro", "1e-6"), ("milli", "0.001"), ("kilo", 1000), ("mega", 10**6)):
+    for _name in ("watt", "volt", "ampere", "amp", "joule", "newton", "pascal", "hertz", "ohm", "second", "tesla"):
+        _base_unit, _size = UNITS[_name]
+        for _word in (_prefix + _name, f"{_prefix}{_name}s"):
+            UNITS.setdefault(_word, (_base_unit, _size * Fraction(_factor)))
 DERIVED = {"Hz": {"s": -1}, "N": {"kg": 1, "m": 1, "s": -2}, "J": {"kg": 1, "m": 2, "s": -2}}
 DERIVED |= {"W": {"kg": 1, "m": 2, "s": -3}, "Pa": {"kg": 1, "m": -1, "s": -2}}
 BASES = {base for base, _ in UNITS.values()}
@@ -79,7 +84,7 @@ _DENIALS = (
     "possible possibly presumably probable probably questionable rather reject rejected roughly say see seem "
     "seemingly seems should shouldn so-called speculative suppose supposedly suspect tentative tentatively testing "
     "than think thrice triple try trying twice uncertain unclear under unknown unless unlike unlikely unsure until "
-    "unverified wait want wasn when whenever where without would wouldn wrong wrongly"
+    "unverified nan null undefined wait want wasn when whenever where without would wouldn wrong wrongly"
 )
 DENIALS = frozenset(_DENIALS.split())
 _STOP_WORDS = (

@@ -39,7 +39,8 @@ _DATES = [
     re.compile(rf"(?:on )?{_WEEKDAY}(?:the )?{order}(?:,? ?(?P<year>\d{{4}}))?", re.IGNORECASE)
     for order in (f"{_MONTH} {_DAY}", f"{_DAY} ?(?:of )?{_MONTH}")
 ]
-_CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
+_ISO_DATE = re.compile(r"(\d{4}) ?- ?(0[1-9]|1[0-2]) ?- ?(0[1-9]|[12]\d|3[01])")
+_CLOCK = re.compile(r"(\d{1,2})(?: ?: ?(\d\d))?\s*(?:([ap])\.?\s?m\.?)?", re.IGNORECASE)
 
 _SAME_PHRASE = {
     "dne": "does not exist", "no solutions": "no solution", "no solution exists": "no solution",
@@ -122,6 +123,8 @@ def ordinal(text: str) -> int | None:
 def date(text: str) -> tuple | None:
     """(month, day, year, weekday) of "March 3rd", "3 March 2024", "Friday, March 3"; None for any other text."""
     plain = unboxed(text) if len(text) < 100 else ""
+    if iso := _ISO_DATE.fullmatch(plain):
+        return int(iso[2]), int(iso[3]), iso[1], ""
     match = next(filter(None, (pattern.fullmatch(plain) for pattern in _DATES)), None)
     if not match:
         return None

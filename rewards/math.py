@@ -19,13 +19,15 @@ _SOMETHING = re.compile(r"([^=<>\d,;]{1,60})=(.+)", re.DOTALL)
 _EVENT = re.compile(
     r"(?:P|\\Pr|\\mathbb\s?\{?P\}?|\\mathrm\{P\}|E|\\mathbb\{E\})\s?(?:\\left)?\((?:[^()]|\([^()]*\)){1,80}\)\s?=([^=]+)"
 )
+_VECTOR = r"\\(?:vec|mathbf|boldsymbol|bm|overrightarrow|hat)\b"
+_CROSS_PRODUCT = re.compile(rf"{_VECTOR}.*\\times\s*{_VECTOR}")
 _OPERATION = re.compile(
     r"\\(?:(?:lim|limsup|liminf|i{0,2}int|oint|sum|prod|det|sup|inf|max|min|gcd|lcm|dim|Pr)(?![A-Za-z])"
     r"|(?:operatorname|mathrm|text)\{(?:gcd|lcm|max|min)\})"
 )
 
 
-@reward(reads=["answer"], range=(0, 1), version="5", sees=conclusion, imports=["mpmath"])
+@reward(reads=["answer"], range=(0, 1), version="6", sees=conclusion, imports=["mpmath"])
 def math_answer(response, row):
     r"""1 when the response commits to exactly one evaluated answer that equals row["answer"]; else 0.
 
@@ -71,6 +73,8 @@ def same(gold: str, answer: str) -> bool:
     verdict = _same_words(gold, answer)
     if verdict is not None:
         return verdict
+    if _CROSS_PRODUCT.search(gold):  # which changes its sign with its order
+        return _spelled_alike(gold, answer)
     try:
         return same_quantity(gold, answer)
     except Unreadable:
@@ -95,8 +99,9 @@ def _same_words(gold: str, answer: str) -> bool | None:
     meant = meaning(gold), meaning(answer)
     if any(meant):
         return same(meant[0] or gold, meant[1] or answer)
-    if (moment := point_in_time(answer)) and (gold_moment := point_in_time(gold)):
-        return same_time(gold_moment, moment)
+    gold_moment, moment = point_in_time(gold), point_in_time(answer)
+    if gold_moment and (moment or gold_moment[0] == "date"):  # 2021-03-05 is no 2013
+        return bool(moment) and same_time(gold_moment, moment)
     option = labelled(answer)
     if option and not labelled(gold):
         return same(gold, option[0] if len(phrases[0] or "") == 1 else option[1])
