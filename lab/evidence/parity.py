@@ -71,9 +71,10 @@ def parity(spec: str, model: Model, count: int = 32) -> Parity:
         difference = _score_difference(scores, rows, responses, renderer)
         if not difference:
             right = sum(score["accuracy"] or 0 for score in scores[REFERENCE])
-            lines.append(
-                f"responses: {len(responses)}, {right:.0f} of them right, scored the same in {', '.join(scores)}"
-            )
+            longer = 5 * len(rows) - len(responses)
+            left = f" ({longer} more exceed the task's {task.max_tokens} tokens)" if longer else ""
+            told = f"{right:.0f} of them right, scored the same in {', '.join(scores)}"
+            lines.append(f"responses: {len(responses)}{left}, {told}")
         return Parity(lines, difference)
 
 

@@ -50,6 +50,13 @@ def test_three_shapes_of_template_are_green(shape, tiny, tiny_renderer, tmp_path
     assert right >= 6  # each gold, also behind the thought that the template began
 
 
+def test_golds_too_long_for_the_task_are_told(tiny, tmp_path):
+    source = Path(load_task("digits").source).read_text().replace("max_tokens=4", "max_tokens=1")
+    (tmp_path / "brief.py").write_text(source)
+    result = str(parity(str(tmp_path / "brief.py"), Model(str(tiny)), count=4))
+    assert "responses: 8 (12 more exceed the task's 1 tokens), 0 of them right" in result
+
+
 def test_completion_mode_is_green_and_that_of_a_model_without_a_template(tiny, tmp_path):
     assert parity("digits", Model(str(tiny), mode="completion"), count=6).same
     base = shaped(tiny, tmp_path / "base", "")
