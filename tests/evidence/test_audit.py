@@ -49,6 +49,9 @@ def test_a_planted_hole_trips_its_probe(recipe):
 def test_a_refused_surface_form_is_shown_as_it_was_written():
     (finding,) = audit(task_of(load_reward("numeric"), ROWS, "boxed"), rows=ROWS, probes=[2]).findings
     assert finding.detail == 'refused: "x = 42"'
+    rows = [{"question": "?", "answer": "\ud800 \x1b[31m\n\\frac"}]
+    (finding,) = audit(task_of(load_reward("exact"), rows), rows=rows, probes=[2]).findings
+    assert r'"\ud800 \x1b[31m\n\frac."' in finding.detail
 
 
 def test_a_sandbox_that_holds_nothing_trips_its_probe(monkeypatch):

@@ -43,7 +43,7 @@ def _spelling(subject: Subject, case: Case) -> str:
     """What the case says in the accepted format, in quotes; of a long text both ends."""
     text = case.response.text.removeprefix(subject.format.before).removesuffix(subject.format.after)
     text = text if len(text) <= 80 else f"{text[:50]} … {text[-25:]}"
-    return '"' + text.replace("\n", "\\n") + '"'
+    return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) + '"'
 
 
 def _forms(subject: Subject, index: int) -> Iterator[Case]:
