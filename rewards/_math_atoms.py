@@ -289,14 +289,23 @@ class Atoms:
         while True:
             value = self.sum()
             self.expect("&")
-            otherwise = self.peek().kind == "text"
-            when = Node("text", data=str(self.take().value).lower().strip(" .")) if otherwise else self.statements()
-            branches.append(Node("case", (value, when)))
+            branches.append(Node("case", (value, self.condition())))
             if self.skip("newline") and self.peek().kind != "end":
                 continue
             if self.take().kind != "end":
                 raise Unreadable("cases without their end")
             return Node("cases", tuple(branches))
+
+    def condition(self) -> Node:
+        """When a branch holds: a statement, or words such as "otherwise" and "n is even"."""
+        start = self.at
+        if self.peek().kind != "text" and (when := self.statements()) and self.peek().value in ("newline", "cases"):
+            return when
+        self.at = start
+        words = []
+        while self.peek().value not in ("newline", "cases", None):
+            words += str(self.take().value).lower().strip(" .").split()
+        return Node("text", data=" ".join(word for word in words if word != "is"))
 
     def matrix(self, name: str) -> Node:
         if name == "cases":

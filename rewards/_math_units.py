@@ -61,11 +61,14 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **_scaled("", {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
                    "quadrillion": 10**15, "dozen": 12, "score": 20, "gross": 144, "lakh": 10**5, "crore": 10**7}),
 }  # fmt: skip
-for _prefix, _factor in (("nano", "1e-9"), ("micro", "1e-6"), ("milli", "0.001"), ("kilo", 1000), ("mega", 10**6)):
-    for _name in ("watt", "volt", "ampere", "amp", "joule", "newton", "pascal", "hertz", "ohm", "second", "tesla"):
-        _base_unit, _size = UNITS[_name]
-        for _word in (_prefix + _name, f"{_prefix}{_name}s"):
-            UNITS.setdefault(_word, (_base_unit, _size * Fraction(_factor)))
+_PREFIXES = {"nano": "1e-9", "micro": "1e-6", "milli": "0.001", "kilo": 1000, "mega": 10**6}
+_PREFIXED = ("watt", "volt", "ampere", "amp", "joule", "newton", "pascal", "hertz", "ohm", "second", "tesla")
+UNITS |= {
+    f"{prefix}{name}{plural}": (UNITS[name][0], UNITS[name][1] * Fraction(factor))
+    for prefix, factor in _PREFIXES.items()
+    for name in _PREFIXED
+    for plural in ("", "s")
+}
 DERIVED = {"Hz": {"s": -1}, "N": {"kg": 1, "m": 1, "s": -2}, "J": {"kg": 1, "m": 2, "s": -2}}
 DERIVED |= {"W": {"kg": 1, "m": 2, "s": -3}, "Pa": {"kg": 1, "m": -1, "s": -2}}
 BASES = {base for base, _ in UNITS.values()}

@@ -161,7 +161,7 @@ def same_time(gold: tuple, answer: tuple) -> bool:
 
 def clock(text: str) -> tuple | None:
     """Hour and minute, and "a" or "p" where a half of the day is told: 3:30, 2:45 p.m., 5 pm, 15:30. None: no time."""
-    match = _CLOCK.fullmatch(unboxed(text.replace("{:}", ":"))) if len(text) < 80 else None
+    match = _CLOCK.fullmatch(unboxed(text).replace("{:}", ":")) if len(text) < 80 else None
     if not match or not (match[2] or match[3]) or int(match[1]) > (12 if match[3] else 24) or int(match[2] or 0) > 59:
         return None
     return int(match[1]), int(match[2] or 0), *([match[3].lower()] if match[3] else [])
