@@ -191,5 +191,11 @@ def test_what_is_hidden_or_struck_out_is_no_answer():
     assert score(r"\boxed{\color{red}42}") == score(r"\boxed{\textcolor{blue}{42}}") == 1
 
 
+@pytest.mark.parametrize("gold", [["42", "43"], {"value": 42}])
+def test_a_gold_that_is_no_text_is_unscorable(gold):
+    verdict = math_answer().score(Response(r"\boxed{42}", region="boxed"), {"answer": gold})
+    assert verdict.value is None and type(gold).__name__ in verdict.reason
+
+
 def test_a_blank_gold_is_unscorable():
     assert score("42", " ") is None
