@@ -25,6 +25,7 @@ SILENCED = {
     "trl.trainer.grpo_trainer": ("All reward functions returned None",),  # the scorer has told it, with the reason
     "trl.trainer.base_trainer": ("You passed `model_init_kwargs`",),
     "lm_eval.models.huggingface": ("`pretrained` model kwarg is not", "Passed an already-initialized model"),
+    "accelerate.accelerator": ("Gradient accumulation steps mismatch", "[RANK 0] Gradient accumulation steps mismatch"),
     "DeepSpeed": ("Setting accelerator to CPU",),
 }
 
