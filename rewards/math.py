@@ -44,7 +44,8 @@ def math_answer(response, row):
     question tells.
     Edge cases: `\log` without a base equals neither ln nor log10; a/bc is ambiguous, so it only equals itself; a text
     that cannot be read only equals itself; over 2,000 characters is wrong (50,000 for a plain integer); powers and
-    factorials too large to be worked out are wrong at once. Unscorable where the gold is blank, or neither text nor number.
+    factorials too large to be worked out are wrong at once; A^{-1}B is not BA^{-1} (capitals, one inverted or
+    transposed, are matrices). Unscorable where the gold is blank, or neither text nor number.
     Source: the identity test by random points (Schwartz 1980, Zippel 1979), in place of a simplifier that can hang; the
     list of traps comes from the public issues of math-verify and of trainers that use it.
     """
