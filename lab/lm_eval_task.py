@@ -63,6 +63,7 @@ class LabTask(ConfigurableTask):
         """Draws the rows. lm-eval is shown a copy as text, because a round trip through Arrow would change some."""
         count = self.settings.get("rows") or (ROWS if self.lab_task.splits == "hash" else MOST_HELD_OUT)
         rows = self.lab_task.sample(self.settings["split"], count, int(self.settings["row_seed"]))
+        self.drawn = len(rows)  # of which those are dropped whose gold does not verify
         self.rows: list[Row] = verified(self.lab_task, rows, self.scorer, self.notes)
         docs = [{"index": i, "row": json.dumps(row, default=str)} for i, row in enumerate(self.rows)]
         self.dataset = {TEST: Dataset.from_list(docs)}

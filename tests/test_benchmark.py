@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 
 from lab import benchmark as package
 from lab.benchmark import benchmark, numbers
-from lab.benchmark.tasks import Entry, find, stock_names
+from lab.benchmark.tasks import Entry, build, find, stock_names
 from lab.errors import UserError
 from lab.evidence.statistics import paired_change, wilson
 from lab.registry import load_task
@@ -36,6 +36,16 @@ metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]"
 CHOICE = """output_type: multiple_choice
 doc_to_choice: ["0", "5", "9"]
 metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]"""
+
+ONE_WRONG = """
+from lab import Task
+from rewards.numeric import numeric_answer
+
+def rows(split, rng):
+    yield from ({"question": f"{split} {n}", "answer": "none" if n == 7 else str(n)} for n in range(120))
+
+task = Task(rows=rows, prompt="{question}", rewards={"correct": numeric_answer()}, splits="given")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -423,6 +433,19 @@ def test_a_benchmark_of_few_rows_is_refused_from_one_sample(own, tmp_path):
         assert f"n = {n} " in shown and f"only {n} rows" in shown and f"±{points} points" in shown
     shown = benchmark("tiny", [few], samples=2, output=str(tmp_path))[1]
     assert "n = 30 × 2" in shown and "only 30 rows" not in shown
+
+
+def test_a_dropped_gold_refuses_no_limit_that_is_large_enough(tmp_path):
+    file = tmp_path / "one_wrong.py"
+    file.write_text(ONE_WRONG)
+    for limit, rows in ((100, 99), (None, 119)):  # of 120
+        notes = []
+        with ExitStack() as stack:
+            (entry,) = build(find([str(file)]), notes, stack, 1, limit, small=False, remote=False)
+        assert entry.rows(limit) == rows and len(notes) == 1 and "1 of 1" in notes[0]
+    (tmp_path / "few_rows.py").write_text(ONE_WRONG.replace("range(120)", "range(99)"))
+    with ExitStack() as stack, pytest.raises(UserError, match="only 98 rows"):
+        build(find([str(tmp_path / "few_rows.py")]), [], stack, 1, None, small=False, remote=False)
 
 
 def test_the_scorers_end_where_a_later_task_is_refused(own, tmp_path, monkeypatch):

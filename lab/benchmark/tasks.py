@@ -41,8 +41,15 @@ class Entry:
 
     def rows(self, limit: int | None) -> int:
         """How many are answered where each task has `limit` at most."""
-        counts = [len(task.eval_docs) for task in self.tasks]
-        return sum(counts if limit is None else (min(count, limit) for count in counts))
+        return _limited([len(task.eval_docs) for task in self.tasks], limit)
+
+    def drawn(self, limit: int | None) -> int:
+        """The same before the rows of ours were dropped whose gold does not verify."""
+        return _limited([task.drawn if self.ours else len(task.eval_docs) for task in self.tasks], limit)
+
+
+def _limited(counts: Sequence[int], limit: int | None) -> int:
+    return sum(counts if limit is None else (min(count, limit) for count in counts))
 
 
 def ours(entries: Sequence[Entry]) -> list[Any]:
@@ -138,8 +145,9 @@ def build(
                 entry.samples = samples
                 for task in entry.tasks:
                     sample_each(task, samples, remote)
-        n = entry.rows(limit)
-        if n < SMALL and all((task.config.repeats or 1) == 1 for task in entry.tasks):
+        # A gold that was dropped makes no benchmark small, nor a limit that asked for enough.
+        if entry.drawn(limit) < SMALL and all((task.config.repeats or 1) == 1 for task in entry.tasks):
+            n = entry.rows(limit)
             if not small and (limit is None or limit >= SMALL):
                 raise UserError(f"{_uncertain(entry, n)}: {_surer(entry)}, --small shows it all the same")
             notes.append(_uncertain(entry, n))
