@@ -34,7 +34,7 @@ _DOUBT = re.compile(
 # A box that is only a part of a formula: -\boxed{4}, x < \boxed{4}, \boxed{4}^2, \frac{\boxed{4}}{2}, \boxed{4},5
 _PART_BEFORE = re.compile(
     r"(?:\d|-|(?:[+/^]|(?<!_)_)\s*|(?<![</])\b[A-Za-z]\s*[<>]\s*"
-    r"|\\(?:pm|mp|cdot|times|div|leq?|geq?|lt|gt|sqrt(?:\[\d+\])?|[dt]?frac|log|ln|sin|cos|tan)\b\s*\{?)$"
+    r"|\\(?:pm|mp|cdot|times|div|leq?|geq?|lt|gt|sqrt(?:\[\d+\])?|[dt]?frac|log|ln|sin|cos|tan)\b\s*\{?)\Z"
 )
 _HIDING = (
     r"\\(?:(?:text|page)?color\s*\{\s*[^{}]*(?:white|transparent|snow|ivory|#)|(?:text|page)?color\s*\["

@@ -121,6 +121,8 @@ def read_unit(rest: list[Token]) -> Unit | None:
     for word in words:
         if word in ("/", "per"):
             sign, last = -1, ""
+        elif isinstance(word, int) and last == "unit":  # units^2
+            continue
         elif isinstance(word, int):
             if not last:
                 raise Unreadable("a power of no unit")
@@ -132,7 +134,7 @@ def read_unit(rest: list[Token]) -> Unit | None:
         elif word in POWERS:
             pending = POWERS[word]
         elif word in ("unit", "units", "old"):  # "12 square units" says no more than 12
-            last, pending = "", 1
+            last, pending = "unit", 1
         elif word in UNITS:
             base, size = UNITS[word]
             factor *= size ** (sign * pending)
