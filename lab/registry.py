@@ -33,9 +33,10 @@ def load_task(spec: str) -> Task:
     task = module if isinstance(module, Task) else getattr(module, "task", None)
     if not isinstance(task, Task):
         raise UserError(f"{spec} defines no task: it needs a line `task = Task(rows=…, prompt=…, rewards=…)`")
-    if isinstance(module, ModuleType):
-        task.name, task.source = Path(module.__file__).stem, module.__file__
-    task.name = task.name or spec
+    if not isinstance(module, ModuleType):  # an entry point may name the task itself
+        module = sys.modules[next(point.module for point in entry_points(group=TASKS) if point.name == spec)]
+    task.name = Path(module.__file__).stem if _is_file(spec) else spec
+    task.source = module.__file__
     return task
 
 

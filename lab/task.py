@@ -70,7 +70,7 @@ class Task:
     max_tokens: int = 256
     splits: str = "hash"
     has: Sequence[str] = (TRAIN, VALIDATION, TEST)
-    name: str = ""  # set by the registry: the file's name
+    name: str = ""  # set by the registry: the file's name, or the entry point's
     source: str = ""  # set by the registry: the file's path
 
     def __post_init__(self):

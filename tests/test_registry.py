@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from lab.config import load_experiment
 from lab.errors import UserError
 from lab.registry import load_reward, load_task, task_names
 
@@ -38,6 +39,28 @@ def test_bundled_tasks_are_found_by_name():
 def test_a_task_file_may_import_its_neighbour(file):
     task = load_task(str(file))
     assert task.name == "mytask" and task.sample("train", 1)[0]["task"] == "mytask"
+
+
+@pytest.mark.parametrize("held", ["", ":task", ".inner:task"])
+def test_an_installed_task_is_named_by_its_entry_point_and_known_by_its_file(held, file, tmp_path, monkeypatch):
+    from lab.runs import provenance, sha256
+
+    package = f"installed{len(held)}"  # each under a name of its own: modules stay imported
+    folder = tmp_path / package
+    folder.mkdir()
+    (folder / "__init__.py").write_text("" if "inner" in held else TASK)
+    (folder / "inner.py").write_text(TASK)
+    made = tmp_path / f"{package}-1.dist-info"
+    made.mkdir()
+    (made / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
+    (made / "entry_points.txt").write_text(f"[reasoning_lab.tasks]\nsuccessors = {package}{held}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    task, source = load_task("successors"), folder / ("inner.py" if "inner" in held else "__init__.py")
+    assert (task.name, task.source) == ("successors", str(source))
+    experiment = load_experiment("smoke", ["task=successors"])
+    facts = provenance(experiment, {"successors": task}, "tiny", "")["tasks"]["successors"]
+    assert facts["source"] == str(source) and facts["sha256"] == sha256(source)
 
 
 def test_a_reward_of_a_file_unpickles_in_a_process_that_loaded_the_file(file, tmp_path):
