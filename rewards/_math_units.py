@@ -121,16 +121,14 @@ def read_unit(rest: list[Token]) -> Unit | None:
     for word in words:
         if word in ("/", "per"):
             sign, last = -1, ""
-        elif isinstance(word, int) and last == "unit":  # units^2
-            continue
-        elif isinstance(word, int):
-            if not last:
+        elif isinstance(word, int) or (word in POWERS and last and word.endswith("ed")):
+            power = word if isinstance(word, int) else POWERS[word]
+            if last == "unit":  # units^2
+                continue
+            if _base(last) not in exponents:
                 raise Unreadable("a power of no unit")
-            factor *= UNITS.get(last, ("", Fraction(1)))[1] ** (sign * (word - 1))
-            exponents[_base(last)] += sign * (word - 1)
-        elif word in POWERS and (last and word.endswith("ed")):
-            factor *= UNITS.get(last, ("", Fraction(1)))[1] ** (sign * (POWERS[word] - 1))
-            exponents[_base(last)] += sign * (POWERS[word] - 1)
+            factor *= UNITS.get(last, ("", Fraction(1)))[1] ** (sign * (power - 1))
+            exponents[_base(last)] += sign * (power - 1)
         elif word in POWERS:
             pending = POWERS[word]
         elif word in ("unit", "units", "old"):  # "12 square units" says no more than 12

@@ -32,8 +32,9 @@ def math_answer(response, row):
     r"""1 when the response commits to exactly one evaluated answer that equals row["answer"]; else 0.
 
     Reads the answer region; in the region "everything" it looks for the one `\boxed{…}` after the thinking, or a whole
-    text that is nothing but the answer, or a last line that states it. Compares numbers exactly (1/3 is not 0.333), formulas to 45 digits
-    at several values of their symbols, and like with like: {1,2}, (1,2) and [1,2] differ, 10 km is 10000 m, not 10 m.
+    text that is nothing but the answer, or a last line that states it. Compares numbers exactly (1/3 is not 0.333),
+    formulas to 45 digits at several values of their symbols, and like with like: {1,2}, (1,2) and [1,2] differ, 10 km
+    is 10000 m, not 10 m.
     Wrong: several different answers, a chain of equalities, hedges, and what is not evaluated as far as the gold is
     (`123 \times 456`, `\sqrt{16}`, 84/2). Right: 42., 1\,234, 1e6, 0.\overline{3}, x = 42, 45°, 2 \le x < 5 for [2,5),
     x = 3, y = 4 for (3,4), "no solution" for \emptyset, an option's letter with its text, for either. A name is taken
