@@ -381,6 +381,28 @@ def test_an_endpoint_that_fails_or_is_not_there_is_one_sentence(own, tmp_path, m
         benchmark("toy", [str(own / "chosen.yaml")], backend=url)
 
 
+def test_a_server_that_answers_500_is_one_sentence_and_no_traceback(tmp_path, monkeypatch, capfd, caplog):
+    import gc
+
+    from tenacity import wait_none
+
+    from lab import cli
+
+    monkeypatch.setattr("lm_eval.models.api_models.wait_exponential", lambda **_: wait_none())
+    monkeypatch.setattr(ThreadingHTTPServer, "handle_error", lambda *_: None)  # whose client has given up
+    with server(lambda request: None) as (url, asked), pytest.raises(SystemExit) as left:
+        arguments = ["--model", "toy", "--tasks", "digits", "--limit", "8", "--backend", url, "--output", str(tmp_path)]
+        monkeypatch.setattr("sys.argv", ["lab", "eval", *arguments])
+        cli.main()
+    said = capfd.readouterr().err.splitlines()[-1]  # behind lm-eval's progress bars
+    assert left.value.code == 2 and len(asked) > 3
+    assert said.startswith(f"lab: the endpoint {url} failed three times") and "500, message='Internal Server" in said
+    left.value.__context__ = left.value.__cause__ = None
+    del left
+    gc.collect()  # asyncio complains of a failure that nobody looked at when its task goes
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
 # ---- refusals, before a model loads
 
 

@@ -163,10 +163,13 @@ def _server_errors(backend: str) -> Iterator[None]:
         return
     import aiohttp
     import requests
+    from tqdm import tqdm
 
     try:
         yield
     except (aiohttp.ClientError, requests.RequestException, TimeoutError) as error:
+        for bar in list(getattr(tqdm, "_instances", ())):  # left open, it would share its line with the sentence
+            bar.close()
         raise UserError(
             f"the endpoint {backend} failed three times on one request ({type(error).__name__}: {error}): see its log, "
             "or ask for less at once with --batch-size 1"

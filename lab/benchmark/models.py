@@ -1,5 +1,6 @@
 """A benchmark's models: a checkpoint behind lm-eval's interface, by our backend, hf, vLLM or a server's URL."""
 
+import asyncio
 import importlib.util
 import json
 import urllib.error
@@ -116,6 +117,11 @@ def _endpoint(**arguments):
                 self.asked[key] += 1
             return payload
 
+        async def get_batched_requests(self, *requests, **options):
+            # The first failure is raised and told; asyncio would print each of the others with its traceback.
+            asyncio.get_running_loop().set_exception_handler(_but_not_the_others)
+            return await super().get_batched_requests(*requests, **options)
+
         def parse_generations(self, outputs, **_) -> list[str]:
             outputs = outputs if isinstance(outputs, list) else [outputs]
             return [
@@ -125,6 +131,11 @@ def _endpoint(**arguments):
             ]
 
     return Endpoint(**arguments)
+
+
+def _but_not_the_others(loop, context: dict) -> None:
+    if context["message"] != "Task exception was never retrieved":
+        loop.default_exception_handler(context)
 
 
 def _base(url: str) -> str:
