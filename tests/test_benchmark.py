@@ -528,6 +528,21 @@ def test_stock_data_out_of_reach_is_one_sentence(tmp_path):
         benchmark("tiny", ["lm-eval:gsm8k"], output=str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes", "missing"),
+    [
+        ("/mine.jsonl", "/gone.jsonl", "gone.jsonl"),
+        ("dataset_path: json", "dataset_path: ./gone", "gone"),
+        ("task: own_mine", "include: gone.yaml\ntask: own_mine", "gone.yaml"),
+    ],
+)
+def test_a_local_file_that_is_missing_is_named(was, becomes, missing, own, tmp_path):
+    (tmp_path / "lost.yaml").write_text((own / "mine.yaml").read_text().replace(was, becomes))
+    with pytest.raises(UserError, match=f"'lost' .*{missing}") as refused:
+        benchmark("tiny", [str(tmp_path / "lost.yaml")], output=str(tmp_path))
+    assert "hub" not in str(refused.value) and "lost.yaml" in str(refused.value)
+
+
 def test_a_broken_yaml_is_one_sentence(own, tmp_path):
     broken = tmp_path / "broken.yaml"
     broken.write_text((own / "mine.yaml").read_text().replace("doc_to_text: question", 'doc_to_text: "{% if %}"'))

@@ -179,7 +179,10 @@ def _stock(name: Name) -> Iterator[Entry]:
         else:
             manager = _whole_index()
     path = str(config.get("dataset_path"))
-    with _told(spec, local=path in LOCAL or Path(path).is_dir()):
+    is_path = path.startswith((".", "/"))
+    with _told(spec, local=is_path or path in LOCAL or Path(path).is_dir()):
+        if is_path and not Path(path).exists():  # `datasets` would look for it on the hub
+            raise FileNotFoundError(path)
         loaded = manager.load([config.get("group", spec)])
     group = next(iter(loaded["groups"].values()), None)
     if group is not None and group.has_aggregation:
@@ -208,8 +211,14 @@ def _told(spec: str, local: bool = True) -> Iterator[None]:
         with offline(bool(why)):
             yield
     except (ConnectionError, FileNotFoundError) as error:
+        said = " ".join(str(error).split())[:200]
+        if local and "://" not in said:  # the data files of `json` and the like may also be URLs
+            raise UserError(
+                f"lm-eval's task {name!r} names a file that is not there ({said}): put it there, or mend the path in "
+                f"{spec}"
+            ) from error
         own = f", or evaluate our own version of it, {name!r}" if name in task_names() else ""
-        why = why or " ".join(str(error).split())[:200]
+        why = why or said
         raise UserError(
             f"the data of lm-eval's task {name!r} cannot be had ({why}): connect to the hub once, after which its "
             f"cache has them{own}"
