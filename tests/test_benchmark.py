@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from lab import benchmark as package
 from lab.benchmark import benchmark, numbers
@@ -300,6 +301,25 @@ def test_a_checkpoint_outside_a_run_has_no_run(run, monkeypatch):
 
     monkeypatch.chdir(run)  # where a hub's id or a packaged name is no folder of the run
     assert run_of("tiny") is None and run_of("sft") == run == run_of(run / "sft")
+
+
+def test_an_exported_checkpoint_is_prompted_as_it_was_trained(run, tmp_path):
+    from lab.benchmark.columns import columns_of
+    from lab.export import export
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    config["model"] |= {"chat_template_kwargs": {"thinking": False}, "trust_remote_code": True, "allow_pickle": True}
+    config["task"] = "/of/another/machine.py"
+    (copy / "config.yaml").write_text(yaml.safe_dump(config))
+    exported = export(copy, tmp_path / "exported", checkpoint="sft")
+    (column,) = columns_of(str(exported))
+    assert column.model.checkpoint == str(exported) and column.model.chat_template_kwargs == {"thinking": False}
+    assert not column.model.trust_remote_code and not column.model.allow_pickle  # those are the user's to say
+    (exported / "lab_config.yaml").write_text("mode: [")
+    with pytest.raises(UserError, match="lab_config.yaml"):
+        columns_of(str(exported))
 
 
 # ---- a server

@@ -22,14 +22,21 @@ def columns_of(spec: str) -> list[Column]:
     """A checkpoint as one column; a run folder as `before` and `after`, with the settings it was trained with."""
     path = Path(spec).expanduser()
     if not (path / "provenance.json").is_file():
-        run = run_of(path)  # with whose settings it was trained
-        settings = load_experiment(str(run / "config.yaml")).model if run else Model(spec)
-        return [Column("model", replace(settings, checkpoint=spec))]
+        return [Column("model", replace(_trained_with(path), checkpoint=spec))]
     last = newest_checkpoint(path)
     if last is None:
         raise UserError(f"{spec} has no trained stage yet: `lab resume` it, or give a checkpoint")
     started_from = load_experiment(str(path / "config.yaml")).model
     return [Column("before", started_from), Column("after", replace(started_from, checkpoint=str(last)))]
+
+
+def _trained_with(path: Path) -> Model:
+    """The settings that a checkpoint was trained with: its run's, or those that its export carries."""
+    if (exported := path / "lab_config.yaml").is_file():
+        # It may come from anybody: what lets a checkpoint run code stays off.
+        return replace(load_experiment(str(exported)).model, trust_remote_code=False, allow_pickle=False)
+    run = run_of(path)
+    return load_experiment(str(run / "config.yaml")).model if run else Model(str(path))
 
 
 def prompted(column: Column, names: Sequence[Name], notes: list[str]) -> Column:
