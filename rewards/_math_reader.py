@@ -16,6 +16,7 @@ MAX_DEPTH = 40
 APPLIED = {"f", "g", "F", "G", "Gamma", "zeta"}  # what stands in brackets behind these is their argument
 RELATIONS = {"=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "in": "in"}
 RELATIONS |= {"equiv": "="}  # with a modulus behind it
+BEFORE_A_FACTOR = {None, "{", "^", "(", "=", "+", "-", "times", "cdot", "*"}  # here mg is m times g, no milligram
 SET_OPERATIONS = {"cup": "union", "cap": "intersection", "setminus": "difference"}
 
 
@@ -239,7 +240,7 @@ def _letters(token: Token, last: Token) -> list[Token]:
         or last.kind == "word"
         or len(word) > 3
         or (word.lower() in STOP_WORDS and last.value not in ("{", "^"))  # e^{at} has no word in it
-        or (word in UNITS and not (len(word) == 2 and word.isupper()))  # MN is a segment before it is a force
+        or (word in UNITS and not (len(word) == 2 and word.isupper()) and last.value not in BEFORE_A_FACTOR)
         or word in COMPOUNDS
         or word == "per"
     ):
