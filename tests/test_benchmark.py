@@ -232,6 +232,19 @@ def test_below_our_gsm8k_stands_lm_evals_own_verdict(hub_copies, tiny, tmp_path)
     assert lines[at + 1].startswith("ours") and "flexible-extract" in lines[at + 3]
 
 
+def test_the_stock_comparison_of_each_of_several_columns_stands_under_its_name():
+    from lab.benchmark.results import _stock_verdicts
+
+    row = {"task": "gsm8k", "question": "1 + 1?", "worked": "2", "answer": "2"}
+    verdict = {"completion": r"\boxed{2}", "finished": True, "answer": "2", "right": True}
+    task = SimpleNamespace(task_name="lab_gsm8k", settings={"lab_task": "gsm8k"}, rows=[row])
+    samples = {"lab_gsm8k": [{"doc_id": 0, "verdicts": [verdict]}]}
+    shown = _stock_verdicts([Entry("gsm8k", [task], ours=True)], {"before": samples, "after": samples})
+    for column, text in zip(("before", "after"), shown, strict=True):
+        name, header, ours, *_ = text.splitlines()
+        assert name == column and header.index("accuracy") + len("accuracy") == ours.index("%") + 1
+
+
 def test_a_base_model_is_prompted_with_plain_text_and_the_table_says_so(tiny, tmp_path):
     base = tmp_path / "base"
     shutil.copytree(tiny, base)

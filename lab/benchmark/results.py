@@ -75,7 +75,7 @@ def _stock_verdicts(entries: Sequence[Entry], samples: Mapping[str, Mapping]) ->
         for column, logged in samples.items():
             answers = _answers(task, logged)
             if any(answer["right"] is not None for answer in answers):
-                yield f"{column}: {compare(answers)}" if len(samples) > 1 else str(compare(answers))
+                yield f"{column}\n{compare(answers)}" if len(samples) > 1 else str(compare(answers))
 
 
 def _doubts(column: Column, entries: Sequence[Entry], samples: Mapping[str, list]) -> Iterator[str]:
