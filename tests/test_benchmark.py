@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import threading
 from contextlib import ExitStack, contextmanager
@@ -270,9 +271,10 @@ def test_a_run_whose_prompts_have_changed_is_noted(run, tmp_path):
 # ---- its numbers
 
 
-def lines(values, metric="loss", reported=None):
+def lines(values, metric="loss", reported=None, aggregate=None):
     """The table's lines for one stock task; column → each row's value of `metric`."""
-    task = SimpleNamespace(task_name="x", config=SimpleNamespace(metric_list=[]))
+    config = SimpleNamespace(metric_list=[])
+    task = SimpleNamespace(task_name="x", config=config, aggregation=lambda: {metric: aggregate})
     results = {}
     for column, rows in values.items():
         value = {f"{metric},none": sum(rows) / len(rows) if reported is None else reported} if rows else {}
@@ -302,6 +304,25 @@ def test_only_what_is_a_share_a_row_is_shown_in_percent():
     assert "75.0 % [" in shown(lines({"before": [1, 0, 1, 1]}, "acc"))
     assert "75.0 %" in shown(lines({"before": [1, 0, 0, 0]}, "acc", reported=0.75))  # a mean of subjects' means
     assert "0.75" in shown(lines({"before": [(-9.0, 12)] * 4}, "bits_per_byte", reported=0.75))
+
+
+def test_a_weighted_perplexity_has_an_interval_over_documents():
+    from lm_eval.api.metrics import bits_per_byte, weighted_perplexity
+
+    pairs = [(-40.0 - 3 * i, 30 + i % 7) for i in range(20)]
+    for aggregate, metric in ((weighted_perplexity, "word_perplexity"), (bits_per_byte, "bits_per_byte")):
+        found = lines({"before": pairs}, metric, aggregate(pairs), aggregate)
+        cell = found[0].cells["before"]
+        rng = random.Random(0)
+        again = sorted(aggregate(rng.choices(pairs, k=20)) for _ in range(2000))
+        assert cell.interval == "bootstrap" and cell.n == 20 and cell.ci95[0] < cell.value < cell.ci95[1]
+        assert cell.ci95 == pytest.approx((again[50], again[-51]), rel=0.05)
+        assert "[" in numbers.table(found, ["before"], "before").splitlines()[1]
+
+
+def test_a_number_without_an_interval_says_so():
+    found = lines({"before": [(-9.0, 12)]}, "bits_per_byte", reported=1.08)
+    assert "x, bits_per_byte, n = 1   1.08, no interval" in numbers.table(found, ["before"], "before")
 
 
 def test_a_task_without_a_number_does_not_cost_the_others_theirs():

@@ -1,7 +1,7 @@
 """A benchmark's numbers: lm-eval's results of several columns → values, intervals, paired changes, and the table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isclose
 from statistics import NormalDist
 from typing import Any
@@ -82,6 +82,8 @@ def _cells(entry: Entry, result: Mapping[str, Any]) -> dict[str, Cell]:
         rows = _rows(entry, result["samples"], metric, name)
         reported, stderr = numbers[f"{metric},{name}"], numbers.get(f"{metric}_stderr,{name}")
         cells[label] = _cell(reported, stderr, rows, numbers["sample_len"])
+        if cells[label].ci95 is None and not entry.group:
+            cells[label] = _weighted(cells[label], entry.tasks[0], result["samples"], metric, name)
         if entry.samples > 1:
             whole = _rows(entry, result["samples"], metric, name, whole=True)
             cells |= _all_or_any(label, whole, entry.samples)
@@ -118,6 +120,25 @@ def _cell(reported: float, stderr: Any, rows: dict[Any, float], n: int) -> Cell:
         half = NormalDist().inv_cdf(0.975) * stderr
         return Cell(reported, (reported - half, reported + half), n, "lm-eval's standard error", share)
     return Cell(reported, None, n, "none", share)
+
+
+def _weighted(cell: Cell, task, samples: Mapping[str, list], metric: str, name: str) -> Cell:
+    """The cell with an interval over documents where each gives (log-likelihood, weight), as for a perplexity.
+
+    The weighted mean is linearised (Woodruff 1971), so that the bootstrap of a mean serves; lm-eval's own aggregation,
+    which falls as it rises, makes perplexities of its ends.
+    """
+    from lm_eval.api.metrics import bits_per_byte, weighted_perplexity
+
+    aggregate = task.aggregation().get(metric)
+    if aggregate not in (bits_per_byte, weighted_perplexity):
+        return cell
+    pairs = [sample[metric] for sample in samples[task.task_name] if sample["filter"] == name]
+    weight = sum(weight for _, weight in pairs)
+    mean = sum(total for total, _ in pairs) / weight
+    ends, interval = _bootstrapped([mean + (total - mean * w) * len(pairs) / weight for total, w in pairs])
+    ci95 = ends and tuple(sorted(aggregate([(end, 1)]) for end in ends))
+    return replace(cell, ci95=ci95, n=len(pairs), interval=interval)
 
 
 def _interval(values: Sequence[float]) -> tuple[tuple[float, float] | None, str]:
@@ -207,7 +228,7 @@ def _shown(cell: Cell | None) -> str:
         return "none"
     value = f"{100 * cell.value:.1f} %" if cell.share else f"{cell.value:.4g}"
     if cell.ci95 is None:
-        return value
+        return f"{value}, no interval"
     if cell.interval == "lm-eval's standard error":
         half = cell.ci95[1] - cell.value
         return f"{value} ± {100 * half:.1f}" if cell.share else f"{value} ± {half:.2g}"
