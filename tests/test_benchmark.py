@@ -345,7 +345,8 @@ def test_an_exported_checkpoint_is_prompted_as_it_was_trained(run, tmp_path):
     shutil.copytree(run, copy)
     config = yaml.safe_load((copy / "config.yaml").read_text())
     config["model"] |= {"chat_template_kwargs": {"thinking": False}, "trust_remote_code": True, "allow_pickle": True}
-    config["task"] = "/of/another/machine.py"
+    config |= {"task": "/of/another/machine.py", "sandbox": "of_another.machine:factory"}
+    config["sft"]["report_to"] = "trackio"
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
     exported = export(copy, tmp_path / "exported", checkpoint="sft")
     (column,) = columns_of(str(exported))

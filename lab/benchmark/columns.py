@@ -33,8 +33,9 @@ def columns_of(spec: str) -> list[Column]:
 def _trained_with(path: Path) -> Model:
     """The settings that a checkpoint was trained with: its run's, or those that its export carries."""
     if (exported := path / "lab_config.yaml").is_file():
-        # It may come from anybody: what lets a checkpoint run code stays off.
-        return replace(load_experiment(str(exported)).model, trust_remote_code=False, allow_pickle=False)
+        # It may come from anybody and anywhere: what runs code stays off, and its training need not be possible here.
+        settings = load_experiment(str(exported), ["sft=null", "grpo=null", "sandbox=auto"]).model
+        return replace(settings, trust_remote_code=False, allow_pickle=False)
     run = run_of(path)
     return load_experiment(str(run / "config.yaml")).model if run else Model(str(path))
 
