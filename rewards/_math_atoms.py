@@ -147,7 +147,7 @@ class Atoms:
         return getattr(self, FACTORS[name])()
 
     def angle_name(self) -> str:
-        r"""The angle at B of \\angle ABC, which is \\angle CBA."""
+        r"""The name of the angle at B of `\angle ABC`, which is `\angle CBA`."""
         letters = ""
         while self.peek().kind == "name" and str(self.peek().value).isupper() and len(letters) < 3:
             letters += str(self.take().value)

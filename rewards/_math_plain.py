@@ -32,7 +32,7 @@ _GAP = r"(?:(?:\\!)?,\\!\s?|\{,\}|\\,|\\ |\\;|\\:|\\!|~| )"
 _GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GAP}\d{{3}})+(?![\d])(?!{_GAP}?\d)", re.ASCII)
 _NO_DELIMITER = re.compile(r"\\(?:left|right)\s*\.")
 _LINES = re.compile(r"\\begin\s*\{(aligned|align\*?|gathered|split|cases)\}(.{1,500}?)\\end\s*\{\1\}", re.DOTALL)
-_BETWEEN_COLUMNS = re.compile(  # 2x, & \\text{if } x < 1, \\\\
+_BETWEEN_COLUMNS = re.compile(  # 2x, & \text{if } x < 1, \\
     r"[\s,;.]*&\s*(?:\\(?:text|mathrm)\s*\{\s*(?:if|for|when|where)\s*\}|\\q?quad|\\[ ,;])*|[\s,;.]+(?=\\\\|$)"
 )
 _ALIGNED = re.compile(r"&(?=\s*(?:[=<>]|\\(?:leq?|geq?|neq?|lt|gt|in)\b))")
